@@ -1,0 +1,27 @@
+package ipc
+
+// Protocol is the version of the protocol. Within it there are only additions.
+const Protocol = 1
+
+// Greeting is the args of the first request, [KeyHello, KeyHello, Greeting]: what a worker may know of its master.
+type Greeting struct {
+	Protocol int    `msgpack:"protocol"`
+	Wire     Wire   `msgpack:"wire"`
+	Group    string `msgpack:"group"`
+	Worker   int    `msgpack:"worker"` // 1 … Of
+	Of       int    `msgpack:"of"`
+}
+
+// Hello is a worker's answer to the greeting: what it claims. What it does not claim is not used. A worker that answers
+// the greeting with an error, or with anything else, claims nothing and is as valid.
+type Hello struct {
+	Name     string   `msgpack:"name,omitempty"`
+	Protocol int      `msgpack:"protocol,omitempty"`
+	Ordered  bool     `msgpack:"ordered,omitempty"` // each answer is written out before the next task begins
+	Targets  []string `msgpack:"targets,omitempty"` // names that it knows
+	Classes  []string `msgpack:"classes,omitempty"` // classes that KeyBind can construct
+	Batch    bool     `msgpack:"batch,omitempty"`   // answers of idempotent tasks may share a write
+	Options  bool     `msgpack:"options,omitempty"` // takes a fourth element of a request
+	Cancel   bool     `msgpack:"cancel,omitempty"`  // knows KeyCancel
+	Diagnose string   `msgpack:"diagnose,omitempty"` // the signal that makes it print its stacks on stderr
+}

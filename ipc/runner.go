@@ -1,0 +1,27 @@
+package ipc
+
+import "context"
+
+// Runner runs tasks: a pool of processes, an executor in this process, a queue elsewhere, a fake.
+type Runner interface {
+	// Submit takes t and returns at once. When it returns nil, the task is accepted and done is called exactly once
+	// with its outcome; otherwise done is never called. The error is of kind queue-full, closed or input.
+	//
+	// done runs on the runner's own goroutine and must not block, nor may it run a user's code: it is for the layer
+	// above. Users have Do, Target.Call, and a master's Send.
+	//
+	// When ctx ends first, the task is cancelled: its outcome is of kind cancelled, and a run that has begun is ended.
+	Submit(ctx context.Context, t Task, done func(Outcome)) error
+}
+
+// Do runs one task and waits for its outcome. When ctx ends first, the task is cancelled and the error is of kind
+// cancelled.
+func Do(ctx context.Context, r Runner, t Task) (Raw, error) {
+	outcome := make(chan Outcome, 1) // 1-buffered: done never waits
+	if err := r.Submit(ctx, t, func(o Outcome) { outcome <- o }); err != nil {
+		return nil, err
+	}
+	// No select on ctx: a runner that took the task ends it when ctx ends, and says how.
+	o := <-outcome
+	return o.Value, o.Err
+}
