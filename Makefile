@@ -1,0 +1,43 @@
+# For developers. The two commands of the README need no make: go run ./cmd/master run …, go test ./...
+
+GO       ?= go
+LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
+FUZZTIME ?= 60s
+COUNT    ?= 5
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint format arrows vet race bench fuzz
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## run the README's batch on testdata
+	@sh -c "$$(sed -n 's/^\$$ \(go run .\/cmd\/master run .*\)/\1/p' README.md | head -n 1)"
+
+test: ## run the tests
+	$(GO) test ./...
+
+check: lint arrows vet race ## all that a commit must pass: format, lint, arrows, vet, tests with -race
+
+lint: ## lint, the format included (the first build of the linter takes four minutes)
+	$(LINT) run ./...
+
+format: ## rewrite the Go files as the linter wants them
+	$(LINT) fmt ./...
+
+arrows: ## prove that the linter refuses imports against the arrows of DESIGN.md
+	tools/arrows.sh
+
+vet: ## vet as on the systems that the tests do not run on
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+
+race: ## run the tests with the race detector, in random order
+	$(GO) test -race -shuffle=on ./...
+
+bench: ## run the benchmarks COUNT times and sum them up (COUNT=5)
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./... | tee bench.out
+	$(GO) tool -modfile=tools/go.mod benchstat bench.out
+
+fuzz: ## fuzz each target for FUZZTIME (FUZZTIME=60s)
+	tools/fuzz.sh $(FUZZTIME)
