@@ -1,0 +1,201 @@
+// Package proc is the only room that starts, signals and waits for processes.
+//
+// A [Spawner] starts them, all from one goroutine that is locked to its thread; a [Process] is one of them with its
+// three pipes and its process group. The order of an end is always the same, and this package exists to make it hold:
+// the leader ends ([Process.Exited]), what it wrote is read, the rest of its group is killed, and only then is the
+// leader reaped ([Process.Reap]); so no signal ever goes to a number that the system has given to somebody else.
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"fandango/ipc"
+)
+
+// Spec says what to start.
+type Spec struct {
+	Command []string // the program and its arguments; never given to a shell
+	Env     []string // its whole environment
+	Dir     string   // its working directory; "": the caller's
+}
+
+// Spawner starts processes. A parent-death signal is sent when the thread that started the child ends, not when the
+// process does; so all starts happen on one thread that lives as long as the Spawner runs.
+type Spawner struct {
+	starts chan start
+	ended  chan struct{}
+}
+
+type start struct {
+	spec  Spec
+	reply chan<- started // 1-buffered
+}
+
+type started struct {
+	process *Process
+	err     error
+}
+
+// NewSpawner makes a Spawner; it starts nothing until Run.
+func NewSpawner() *Spawner {
+	return &Spawner{starts: make(chan start), ended: make(chan struct{})}
+}
+
+// ErrSpawnerEnded is the error of a Start whose Spawner no longer runs.
+var ErrSpawnerEnded = errors.New("the spawner has ended")
+
+// Run serves Start until stop is closed. Close it only when every process has been reaped: the system kills those that
+// are left when Run returns.
+func (s *Spawner) Run(stop <-chan struct{}) {
+	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	defer close(s.ended)
+	for {
+		select {
+		case r := <-s.starts:
+			p, err := startOnThisThread(r.spec)
+			r.reply <- started{p, err}
+		case <-stop:
+			return
+		}
+	}
+}
+
+// Start starts a process in a session of its own, with pipes for its stdin, stdout and stderr and no other descriptor.
+func (s *Spawner) Start(spec Spec) (*Process, error) {
+	reply := make(chan started, 1)
+	select {
+	case s.starts <- start{spec, reply}:
+	case <-s.ended:
+		return nil, ErrSpawnerEnded
+	}
+	r := <-reply
+	return r.process, r.err
+}
+
+// Process is one started process. Its owner reads Stdout and Stderr to their ends, waits for Exited, and calls Reap
+// exactly once.
+type Process struct {
+	Stdin          *os.File // our end; it takes write deadlines
+	Stdout, Stderr *os.File // our ends; they take read deadlines
+
+	cmd     *exec.Cmd
+	begun   time.Time
+	exited  chan struct{}
+	watched sync.WaitGroup // the goroutine that watches for the exit
+	waitErr error          // of a wait that reaped, where waiting and reaping are one
+	mu      sync.Mutex     // guards reaped
+	reaped  bool           // the process number is no longer ours: signal nobody
+}
+
+// textBusy bounds the retries of a start whose program is being written at that moment.
+const textBusy = time.Second
+
+func startOnThisThread(spec Spec) (*Process, error) {
+	for begun := time.Now(); ; {
+		p, err := startOnce(spec)
+		// A program that was just written may still be open for writing in a child that another thread is forking
+		// (golang/go#22315): that passes.
+		if !errors.Is(err, syscall.ETXTBSY) || time.Since(begun) > textBusy {
+			return p, err
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+func startOnce(spec Spec) (p *Process, err error) {
+	cmd := exec.Command(spec.Command[0], spec.Command[1:]...)
+	cmd.Env, cmd.Dir = spec.Env, spec.Dir
+	cmd.SysProcAttr = attributes()
+
+	var theirs, ours [3]*os.File
+	defer func() {
+		closeAll(theirs[:]) // the child has its own copies
+		if err != nil {
+			closeAll(ours[:])
+		}
+	}()
+	for i := range theirs {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, fmt.Errorf("start %s: %w", spec.Command[0], err)
+		}
+		theirs[i], ours[i] = w, r
+		if i == 0 {
+			theirs[i], ours[i] = r, w
+		}
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs[0], theirs[1], theirs[2]
+	begun := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, explain(spec, err)
+	}
+	p = &Process{
+		Stdin: ours[0], Stdout: ours[1], Stderr: ours[2],
+		cmd: cmd, begun: begun, exited: make(chan struct{}),
+	}
+	p.watched.Go(func() {
+		p.watch()
+		close(p.exited)
+	})
+	return p, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// PID is the number of the process, which is also that of its group.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Exited is closed when the process has ended. What it wrote is still in its pipes.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Signal sends a signal to the whole group. A group that has gone is no error.
+func (p *Process) Signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return nil
+	}
+	return p.signalGroup(sig)
+}
+
+// Kill ends the whole group, at once.
+func (p *Process) Kill() { _ = p.Signal(syscall.SIGKILL) }
+
+// Reap waits until the process has ended, kills what is left of its group, takes its exit status and closes our ends of
+// its pipes. It fills in what the system knows of the exit; the rest of the facts are the caller's.
+func (p *Process) Reap() ipc.Exit {
+	<-p.exited
+	p.watched.Wait()
+	p.mu.Lock()
+	_ = p.signalGroup(syscall.SIGKILL)
+	p.reaped = true
+	err := p.waitErr
+	if p.cmd.ProcessState == nil {
+		err = p.cmd.Wait()
+	}
+	p.mu.Unlock()
+	closeAll([]*os.File{p.Stdin, p.Stdout, p.Stderr})
+	exit := ipc.Exit{Code: -1, Uptime: time.Since(p.begun)}
+	state := p.cmd.ProcessState
+	if state == nil { // wait itself failed: somebody else reaped it
+		exit.Name = fmt.Sprint(err)
+		return exit
+	}
+	exit.Code = state.ExitCode()
+	exit.CPU = state.UserTime() + state.SystemTime()
+	describe(&exit, state)
+	return exit
+}

@@ -1,0 +1,56 @@
+package proc
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Missing lists the mechanisms that this system lacks, for a person to read.
+func Missing() []string { return nil }
+
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Setsid:    true,            // a group of its own, and no Ctrl-C from our terminal
+		Pdeathsig: syscall.SIGKILL, // the runtime also checks that the parent did not die before this took hold
+	}
+}
+
+// watch returns when the process has ended, and leaves it unreaped. It parks in the runtime's poller: no thread waits.
+func (p *Process) watch() {
+	waitable := func(idType, id, flags int) bool {
+		for {
+			var info unix.Siginfo
+			err := unix.Waitid(idType, id, &info, unix.WEXITED|unix.WNOWAIT|flags, nil)
+			if !errors.Is(err, unix.EINTR) {
+				return err != nil || info.Signo != 0
+			}
+		}
+	}
+	fd, err := unix.PidfdOpen(p.PID(), unix.PIDFD_NONBLOCK)
+	if err == nil {
+		file := os.NewFile(uintptr(fd), "pidfd")
+		defer file.Close() //nolint:errcheck // nothing was written
+		if conn, err := file.SyscallConn(); err == nil {
+			// A pidfd reads as ready once its process has ended.
+			err = conn.Read(func(fd uintptr) bool { return waitable(unix.P_PIDFD, int(fd), unix.WNOHANG) })
+			if err == nil {
+				return
+			}
+		}
+	}
+	waitable(unix.P_PID, p.PID(), 0) // no pidfd (kernel < 5.10, or no descriptor left): a thread waits
+}
+
+// Unread returns how many bytes that were written to the process's stdin it has not read; ok is false where the
+// system cannot tell.
+func (p *Process) Unread() (n int, ok bool) {
+	conn, err := p.Stdin.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	cerr := conn.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }) // FIONREAD
+	return n, err == nil && cerr == nil
+}

@@ -1,0 +1,28 @@
+//go:build unix && !linux
+
+package proc
+
+import (
+	"runtime"
+	"syscall"
+)
+
+// maxRSSUnit is the unit of ru_maxrss in bytes: macOS counts bytes, the BSDs KiB.
+var maxRSSUnit = map[bool]int64{true: 1, false: 1024}[runtime.GOOS == "darwin"]
+
+// Missing lists the mechanisms that this system lacks, for a person to read.
+func Missing() []string {
+	return []string{
+		"no parent-death signal: a worker whose master is killed ends when it reads the end of its stdin",
+		"no way to ask what a worker has left unread: a task that was written counts as started",
+		"the group is killed after its leader is reaped",
+	}
+}
+
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// watch waits and reaps at once.
+func (p *Process) watch() { p.waitErr = p.cmd.Wait() }
+
+// Unread is not known here.
+func (p *Process) Unread() (n int, ok bool) { return 0, false }

@@ -1,0 +1,96 @@
+//go:build unix
+
+package proc
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"fandango/ipc"
+)
+
+// signalGroup needs p.mu.
+func (p *Process) signalGroup(sig syscall.Signal) error {
+	err := syscall.Kill(-p.PID(), sig)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// The signals that a worker gets.
+const (
+	Stop      = syscall.SIGSTOP
+	Continue  = syscall.SIGCONT
+	Terminate = syscall.SIGTERM
+)
+
+func describe(exit *ipc.Exit, state *os.ProcessState) {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	if ok && status.Signaled() {
+		exit.Signal, exit.Name, exit.Core = int(status.Signal()), unix.SignalName(status.Signal()), status.CoreDump()
+	}
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		exit.MaxRSS = int64(usage.Maxrss) * maxRSSUnit
+	}
+}
+
+// ReadNow reads what is in a pipe at this moment. It returns os.ErrDeadlineExceeded when that is nothing, and io.EOF at
+// the end. Unlike File.Read it still reads when the file's deadline has passed.
+func ReadNow(f *os.File, b []byte) (n int, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	cerr := conn.Control(func(fd uintptr) {
+		for {
+			n, err = syscall.Read(int(fd), b)
+			if !errors.Is(err, syscall.EINTR) {
+				return
+			}
+		}
+	})
+	switch {
+	case cerr != nil:
+		return 0, cerr
+	case errors.Is(err, syscall.EAGAIN):
+		return 0, os.ErrDeadlineExceeded
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// explain says what a start's error hides: that a script is there, but its interpreter is not.
+func explain(spec Spec, err error) error {
+	name := spec.Command[0]
+	path, lookErr := exec.LookPath(name)
+	if !errors.Is(err, syscall.ENOENT) || lookErr != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	f, openErr := os.Open(path) //nolint:gosec // the command is the caller's own
+	if openErr != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	defer f.Close() //nolint:errcheck // read only
+	line, _ := bufio.NewReader(io.LimitReader(f, 256)).ReadString('\n')
+	interpreter, script := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "#!")
+	if !script {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	if strings.HasSuffix(interpreter, "\r") {
+		return fmt.Errorf("start %s: its first line ends in a carriage return, so that no interpreter %q is found: "+
+			"save it with Unix line ends: %w", name, interpreter, err)
+	}
+	return fmt.Errorf("start %s: its interpreter %q is not there: %w", name, strings.TrimSpace(interpreter), err)
+}

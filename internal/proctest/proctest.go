@@ -1,0 +1,123 @@
+// Package proctest lets a test binary play the worker processes of its own tests, and fails a test that leaves a
+// process, a descriptor or a goroutine behind.
+package proctest
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+const (
+	playPrefix = "proctest:"
+	mark       = "MASTER_TEST_ID"
+)
+
+// Main is a package's TestMain. When the binary was started by a command line of Command, it plays that role instead of
+// running tests, and exits 0 when the role returns.
+func Main(m *testing.M, roles map[string]func(args []string)) {
+	if len(os.Args) > 1 {
+		if name, ok := strings.CutPrefix(os.Args[1], playPrefix); ok {
+			role, known := roles[name]
+			if !known {
+				fmt.Fprintf(os.Stderr, "proctest: no role %q\n", name)
+				os.Exit(2)
+			}
+			role(os.Args[2:])
+			os.Exit(0)
+		}
+	}
+	if err := os.Setenv(mark, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano())); err != nil {
+		panic(err)
+	}
+	before := descriptors()
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+		if left := leftover(); len(left) > 0 {
+			fmt.Fprintf(os.Stderr, "proctest: processes left behind:\n%s\n", strings.Join(left, "\n"))
+			code = 1
+		}
+		if after := descriptors(); after > before {
+			fmt.Fprintf(os.Stderr, "proctest: %d descriptors before the tests, %d after\n", before, after)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Command is the command line that plays a role.
+func Command(role string, args ...string) []string {
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return append([]string{exe, playPrefix + role}, args...)
+}
+
+// NoLeftovers fails t when a process that the tests started is still there at its end.
+func NoLeftovers(t testing.TB) {
+	t.Helper()
+	t.Cleanup(func() {
+		if left := leftover(); len(left) > 0 {
+			t.Errorf("processes left behind:\n%s", strings.Join(left, "\n"))
+		}
+	})
+}
+
+// leftover lists the processes that carry the mark of these tests, and the zombies among our children. What was just
+// killed gets two seconds to go.
+func leftover() []string {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	var left []string
+	for end := time.Now().Add(2 * time.Second); ; {
+		if left = look(); len(left) == 0 || time.Now().After(end) {
+			return left
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+func look() []string {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	want := mark + "=" + os.Getenv(mark)
+	self, parent := fmt.Sprint(os.Getpid()), fmt.Sprintf("PPid:\t%d\n", os.Getpid())
+	var left []string
+	for _, e := range entries {
+		pid := e.Name()
+		if pid[0] < '0' || pid[0] > '9' || pid == self {
+			continue
+		}
+		environ, _ := os.ReadFile("/proc/" + pid + "/environ")
+		status, _ := os.ReadFile("/proc/" + pid + "/status")
+		zombie := strings.Contains(string(status), parent) && strings.Contains(string(status), "State:\tZ")
+		if zombie || slices.Contains(strings.Split(string(environ), "\x00"), want) {
+			cmdline, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+			left = append(left, fmt.Sprintf("%s zombie=%v %q", pid, zombie, cmdline))
+		}
+	}
+	return left
+}
+
+// descriptors counts the open descriptors of this process; 0 where that cannot be seen.
+func descriptors() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}
