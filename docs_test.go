@@ -291,7 +291,7 @@ func (sh *shell) run(t *testing.T, typed, until string, interrupt bool) string {
 			t.Error(err)
 		}
 	}
-	_ = cmd.Wait() //nolint:errcheck // an exit code is no fault here: the page shows it, or not
+	_ = cmd.Wait() // an exit code is no fault here: the page shows it, or not
 	if ctx.Err() != nil {
 		t.Errorf("$ %s\ndid not end", typed)
 	}
