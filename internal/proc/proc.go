@@ -15,8 +15,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"fandango/ipc"
 )
 
 // Spec says what to start.
@@ -174,9 +172,20 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // Kill ends the whole group, at once.
 func (p *Process) Kill() { _ = p.Signal(syscall.SIGKILL) }
 
+// Exit is what the system knows of a process that has ended.
+type Exit struct {
+	Code   int           // the exit code; -1 when a signal ended it
+	Signal int           // the signal that ended it; 0 when it exited
+	Name   string        // the signal's name, "SIGSEGV"
+	Core   bool          // the system says that it wrote a core file
+	MaxRSS int64         // peak memory in bytes; 0 where unknown
+	CPU    time.Duration // user and system time
+	Uptime time.Duration // from its start to now
+}
+
 // Reap waits until the process has ended, kills what is left of its group, takes its exit status and closes our ends of
-// its pipes. It fills in what the system knows of the exit; the rest of the facts are the caller's.
-func (p *Process) Reap() ipc.Exit {
+// its pipes.
+func (p *Process) Reap() Exit {
 	<-p.exited
 	p.watched.Wait()
 	p.mu.Lock()
@@ -188,14 +197,14 @@ func (p *Process) Reap() ipc.Exit {
 	}
 	p.mu.Unlock()
 	closeAll([]*os.File{p.Stdin, p.Stdout, p.Stderr})
-	exit := ipc.Exit{Code: -1, Uptime: time.Since(p.begun)}
+	exit := Exit{Code: -1, Uptime: time.Since(p.begun)}
 	state := p.cmd.ProcessState
-	if state == nil { // wait itself failed: somebody else reaped it
+	if state == nil { // the wait itself failed: somebody else has reaped it
 		exit.Name = fmt.Sprint(err)
 		return exit
 	}
 	exit.Code = state.ExitCode()
 	exit.CPU = state.UserTime() + state.SystemTime()
-	describe(&exit, state)
+	exit.describe(state)
 	return exit
 }

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"errors"
+	"math"
 	"os"
 	"syscall"
 
@@ -16,6 +17,16 @@ func attributes() *syscall.SysProcAttr {
 		Setsid:    true,            // a group of its own, and no Ctrl-C from our terminal
 		Pdeathsig: syscall.SIGKILL, // the runtime also checks that the parent did not die before this took hold
 	}
+}
+
+// SealDescriptors keeps the descriptors that this process has inherited, all but 0, 1 and 2, from the processes that it
+// starts. It belongs to a whole program, and so is for a main to call.
+func SealDescriptors() error {
+	err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("close_range", err)
+	}
+	return nil
 }
 
 // watch returns when the process has ended, and leaves it unreaped. It parks in the runtime's poller: no thread waits.

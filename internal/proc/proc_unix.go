@@ -13,8 +13,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"fandango/ipc"
 )
 
 // signalGroup needs p.mu.
@@ -33,7 +31,7 @@ const (
 	Terminate = syscall.SIGTERM
 )
 
-func describe(exit *ipc.Exit, state *os.ProcessState) {
+func (exit *Exit) describe(state *os.ProcessState) {
 	status, ok := state.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
 		exit.Signal, exit.Name, exit.Core = int(status.Signal()), unix.SignalName(status.Signal()), status.CoreDump()

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-
-	"fandango/ipc"
 )
 
 // Missing lists the mechanisms that this system lacks, for a person to read.
@@ -31,6 +29,9 @@ func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }
 
+// SealDescriptors has nothing to call here: what this process has inherited may reach the processes that it starts.
+func SealDescriptors() error { return nil }
+
 // watch waits and reaps at once.
 func (p *Process) watch() { p.waitErr = p.cmd.Wait() }
 
@@ -48,7 +49,7 @@ func (p *Process) signalGroup(sig syscall.Signal) error {
 // Unread is not known here.
 func (p *Process) Unread() (n int, ok bool) { return 0, false }
 
-func describe(*ipc.Exit, *os.ProcessState) {}
+func (*Exit) describe(*os.ProcessState) {}
 
 // ReadNow cannot read without waiting here, and so reads nothing.
 func ReadNow(*os.File, []byte) (n int, err error) { return 0, os.ErrDeadlineExceeded }

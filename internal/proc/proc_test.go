@@ -1,0 +1,209 @@
+//go:build linux
+
+package proc_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fandango/internal/proc"
+	"fandango/internal/proctest"
+)
+
+func TestMain(m *testing.M) {
+	proctest.Main(m, map[string]func([]string){
+		"cat": func([]string) { _, _ = io.Copy(os.Stdout, os.Stdin) },
+		"info": func([]string) {
+			fds, _ := filepath.Glob("/proc/self/fd/*")
+			open := []string{}
+			for _, fd := range fds {
+				to, err := os.Readlink(fd)
+				// Not inherited: the listing itself, Go's poller, and the cgroup files from which Go takes GOMAXPROCS.
+				own := strings.HasPrefix(to, "/proc/") || strings.HasPrefix(to, "anon_inode") || strings.HasPrefix(to, "/sys/fs/cgroup/")
+				if err == nil && !own {
+					open = append(open, filepath.Base(fd))
+				}
+			}
+			sid, _, _ := syscall.Syscall(syscall.SYS_GETSID, 0, 0, 0)
+			fmt.Printf("fds %v session-leader %v env %v\n", open, int(sid) == os.Getpid(), os.Getenv("X") == "1")
+			status, _ := os.ReadFile("/proc/self/status")
+			_, _ = os.Stdout.Write(status)
+		},
+		"family": func([]string) {
+			attr := &os.ProcAttr{Files: []*os.File{nil, os.Stdout, os.Stderr}}
+			if _, err := os.StartProcess("/bin/sleep", []string{"sleep", "300"}, attr); err != nil {
+				panic(err)
+			}
+			fmt.Println("ready")
+			select {}
+		},
+	})
+}
+
+func spawner(t *testing.T) *proc.Spawner {
+	t.Helper()
+	proctest.NoLeftovers(t)
+	s, stop := proc.NewSpawner(), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(stop) })
+	t.Cleanup(func() { close(stop); wg.Wait() })
+	return s
+}
+
+func mustStart(t *testing.T, s *proc.Spawner, command []string) *proc.Process {
+	t.Helper()
+	p, err := s.Start(proc.Spec{Command: command, Env: append(os.Environ(), "X=1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestChildHasThreeDescriptorsAndASessionOfItsOwn(t *testing.T) { // O30, O32, O33
+	if err := proc.SealDescriptors(); err != nil { // go test may have inherited some itself
+		t.Fatal(err)
+	}
+	p := mustStart(t, spawner(t), proctest.Command("info"))
+	first, err := bufio.NewReader(p.Stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "fds [0 1 2] session-leader true env true\n"; first != want {
+		t.Errorf("child says %q, want %q", first, want)
+	}
+	if exit := p.Reap(); exit.Code != 0 || exit.Signal != 0 || exit.MaxRSS == 0 {
+		t.Errorf("exit = %+v", exit)
+	}
+}
+
+func TestExitIsSeenBeforeItIsReaped(t *testing.T) {
+	p := mustStart(t, spawner(t), []string{"/bin/sh", "-c", "echo last; exit 7"})
+	<-p.Exited()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+	if err != nil || !strings.Contains(string(stat), ") Z ") {
+		t.Errorf("after Exited it is %q, %v; want a zombie that keeps its number", stat, err)
+	}
+	if b, err := io.ReadAll(p.Stdout); string(b) != "last\n" || err != nil {
+		t.Errorf("its stdout is %q, %v", b, err)
+	}
+	if exit := p.Reap(); exit.Code != 7 {
+		t.Errorf("exit = %+v, want code 7", exit)
+	}
+	p.Kill() // nobody is hit
+}
+
+func TestReapTakesTheGroupAlong(t *testing.T) { // O21, O27
+	p := mustStart(t, spawner(t), proctest.Command("family"))
+	if _, err := bufio.NewReader(p.Stdout).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	p.Kill() // reaches a stopped group
+	if exit := p.Reap(); exit.Signal != 9 || exit.Name != "SIGKILL" || exit.Code != -1 {
+		t.Errorf("exit = %+v, want signal 9", exit)
+	}
+}
+
+// TestThreadsThatEndTakeNoChild holds O29: a parent-death signal comes when the thread that started the child ends.
+func TestThreadsThatEndTakeNoChild(t *testing.T) {
+	p := mustStart(t, spawner(t), proctest.Command("cat"))
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() { runtime.LockOSThread() }) // ends its thread
+	}
+	wg.Wait()
+	if _, err := p.Stdin.WriteString("still here\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(p.Stdout).ReadString('\n'); line != "still here\n" {
+		t.Errorf("child answers %q, %v", line, err)
+	}
+	_ = p.Stdin.Close()
+	if exit := p.Reap(); exit.Code != 0 {
+		t.Errorf("exit = %+v", exit)
+	}
+}
+
+func TestUnreadAndReadNow(t *testing.T) {
+	p := mustStart(t, spawner(t), []string{"/bin/sh", "-c", "head -c 4; exec sleep 300"})
+	if _, err := p.Stdin.WriteString("12345678"); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 16)
+	if n, err := io.ReadAtLeast(p.Stdout, b, 4); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	if n, ok := p.Unread(); n != 4 || !ok {
+		t.Errorf("Unread = %d, %v; want 4", n, ok)
+	}
+	if err := p.Stdout.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := proc.ReadNow(p.Stdout, b); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("ReadNow = %d, %v; want nothing there", n, err)
+	}
+	p.Kill()
+	<-p.Exited()
+	if n, err := proc.ReadNow(p.Stdout, b); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("ReadNow = %d, %v; want EOF", n, err)
+	}
+	p.Reap()
+}
+
+func TestStartErrorsSayWhy(t *testing.T) { // O01–O04
+	s, dir := spawner(t), t.TempDir()
+	script := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, c := range []struct{ command, says string }{
+		{filepath.Join(dir, "none"), "no such file"},
+		{dir, "permission denied"},
+		{script("plain", "#!/bin/sh\n", 0o644), "permission denied"},
+		{script("elf", "\x7fELF\x02\x01\x01", 0o755), "exec format error"},
+		{script("missing", "#!/no/such/interpreter -x\n", 0o755), `its interpreter "/no/such/interpreter -x" is not there`},
+		{script("crlf", "#!/bin/sh\r\nexit\r\n", 0o755), "carriage return"},
+	} {
+		_, err := s.Start(proc.Spec{Command: []string{c.command}})
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("Start(%s) = %v, want %q in it", c.command, err, c.says)
+		}
+	}
+}
+
+func TestFailedStartLeaksNothing(t *testing.T) { // O08
+	s := spawner(t)
+	before, _ := os.ReadDir("/proc/self/fd")
+	for range 100 {
+		if _, err := s.Start(proc.Spec{Command: []string{"/no/such/program"}}); err == nil {
+			t.Fatal("it started")
+		}
+	}
+	if after, _ := os.ReadDir("/proc/self/fd"); len(after) > len(before) {
+		t.Errorf("%d descriptors before, %d after", len(before), len(after))
+	}
+}
+
+func TestStartAfterTheEnd(t *testing.T) {
+	s, stop := proc.NewSpawner(), make(chan struct{})
+	close(stop)
+	s.Run(stop)
+	if _, err := s.Start(proc.Spec{Command: []string{"/bin/true"}}); !errors.Is(err, proc.ErrSpawnerEnded) {
+		t.Errorf("Start = %v, want ErrSpawnerEnded", err)
+	}
+}
