@@ -17,11 +17,11 @@ type Greeting struct {
 type Hello struct {
 	Name     string   `msgpack:"name,omitempty"`
 	Protocol int      `msgpack:"protocol,omitempty"`
-	Ordered  bool     `msgpack:"ordered,omitempty"` // each answer is written out before the next task begins
-	Targets  []string `msgpack:"targets,omitempty"` // names that it knows
-	Classes  []string `msgpack:"classes,omitempty"` // classes that KeyBind can construct
-	Batch    bool     `msgpack:"batch,omitempty"`   // answers of idempotent tasks may share a write
-	Options  bool     `msgpack:"options,omitempty"` // takes a fourth element of a request
-	Cancel   bool     `msgpack:"cancel,omitempty"`  // knows KeyCancel
+	Ordered  bool     `msgpack:"ordered,omitempty"`  // each answer is written out before the next task begins
+	Targets  []string `msgpack:"targets,omitempty"`  // names that it knows
+	Classes  []string `msgpack:"classes,omitempty"`  // classes that KeyBind can construct
+	Batch    bool     `msgpack:"batch,omitempty"`    // answers of idempotent tasks may share a write
+	Options  bool     `msgpack:"options,omitempty"`  // takes a fourth element of a request
+	Cancel   bool     `msgpack:"cancel,omitempty"`   // knows KeyCancel
 	Diagnose string   `msgpack:"diagnose,omitempty"` // the signal that makes it print its stacks on stderr
 }

@@ -1,28 +1,63 @@
 package ipc
 
-import (
-	"bytes"
+import "fmt"
 
-	"github.com/vmihailenco/msgpack/v5"
-)
-
-// Raw is one encoded msgpack value.
+// Raw is one encoded msgpack value. A nil or empty Raw is absent, which reads as nil.
+//
+// Inside other values a Raw stands for the value that it holds: in what Encode takes, and in what Decode fills.
 type Raw []byte
 
-// Encode encodes v canonically.
-func Encode(v any) (Raw, error) {
-	var b bytes.Buffer
-	e := msgpack.NewEncoder(&b)
-	e.SetSortMapKeys(true)
-	e.UseCompactInts(true)
-	if err := e.Encode(v); err != nil {
-		return nil, err
+// nilRaw is nil, encoded.
+const codeNil = 0xc0
+
+// IsNil reports whether the value is nil or absent.
+func (r Raw) IsNil() bool { return len(r) == 0 || len(r) == 1 && r[0] == codeNil }
+
+// Text returns the value when it is a string.
+func (r Raw) Text() (string, bool) {
+	t, size := next(r)
+	if t.kind != kindString || size != len(r) {
+		return "", false
 	}
-	return b.Bytes(), nil
+	return string(t.data), true
 }
 
-// Decode decodes into what v points to.
-func (r Raw) Decode(v any) error { return msgpack.Unmarshal(r, v) }
+// String shows the value as compact JSON, as AppendJSON does.
+func (r Raw) String() string { return string(r.AppendJSON(nil)) }
 
-// String shows the value as JSON.
-func (r Raw) String() string { return "" }
+// MarshalJSON is AppendJSON, for encoding/json.
+func (r Raw) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil), nil }
+
+// UnmarshalJSON is ParseJSON, for encoding/json.
+func (r *Raw) UnmarshalJSON(b []byte) (err error) {
+	*r, err = ParseJSON(b)
+	return err
+}
+
+// MarshalMsgpack gives the value itself to the msgpack package.
+func (r Raw) MarshalMsgpack() ([]byte, error) {
+	if len(r) == 0 {
+		return []byte{codeNil}, nil
+	}
+	return r, nil
+}
+
+// UnmarshalMsgpack takes a copy of the value that the msgpack package found.
+func (r *Raw) UnmarshalMsgpack(b []byte) error {
+	*r = append(Raw(nil), b...)
+	return nil
+}
+
+// check returns an error unless r is absent or exactly one value within the limits. The size needs none: r is in memory.
+func (r Raw) check() error {
+	if len(r) == 0 {
+		return nil
+	}
+	if err := scanWhole(r, Limits{Size: len(r)}); err != nil {
+		return fmt.Errorf("malformed value % x: %w", preview(r), err)
+	}
+	return nil
+}
+
+// preview cuts what an error shows of b.
+func preview(b []byte) []byte { return b[:min(len(b), 24)] }

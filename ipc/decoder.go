@@ -1,0 +1,295 @@
+package ipc
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Request is a message down to a worker. Its Raws are valid until the decoder's next call.
+type Request struct {
+	Key    string
+	Target Raw
+	Args   Raw // nil: nil or absent on the wire
+}
+
+// Answer is a message up from a worker. Its Raw is valid until the decoder's next call.
+type Answer struct {
+	Key   string
+	Value Raw    // nil when Err is set
+	Err   *Error // of kind task, unless the worker is one of ours and says input or timeout
+}
+
+// DecoderConfig says what a Decoder reads. The zero value reads msgpack within the default limits, and drops text.
+type DecoderConfig struct {
+	Wire   Wire
+	Limits Limits
+	// Oldest returns the key of the oldest task in flight, whose answer is found wherever it stands in text. It is
+	// asked only when text has been met. nil: no task is ever in flight.
+	Oldest func() (string, bool)
+	// Text gets what is no message, in pieces of at most 64 KiB that are valid until it returns. nil: it is dropped.
+	Text func([]byte)
+	// Key turns a key's bytes into its string, so that a caller who has the string already saves a copy. It is called
+	// with valid UTF-8 and must not keep the bytes. nil: string(b).
+	Key func(b []byte) string
+}
+
+// Decoder reads messages, many from one Read. Its buffer grows only as bytes arrive, and a large one is given back. It
+// is for one goroutine at a time.
+type Decoder struct {
+	r   io.Reader
+	cfg DecoderConfig
+	lim Limits
+	err error // why it is dead
+
+	buf     []byte
+	pos     int   // what is before it has been handed out
+	readErr error // what Read gave with the last bytes, for when they are used up
+
+	scanner Scanner
+	scanned int // how far the message at pos is scanned; 0: none has begun
+
+	line    int    // how far the line at pos is searched for its end
+	midLine bool   // the start of that line is handed out as text
+	parsed  []byte // the msgpack of a JSON line's values
+}
+
+// NewDecoder returns a Decoder that reads from r.
+func NewDecoder(r io.Reader, cfg DecoderConfig) *Decoder {
+	lim := cfg.Limits.orDefault()
+	// The tuple itself is no part of its values.
+	scan := Limits{Size: lim.Size, Depth: lim.Depth + 1, Containers: lim.Containers + 1, Elements: lim.Elements + 4}
+	return &Decoder{r: r, cfg: cfg, lim: lim, scanner: Scanner{lim: scan}}
+}
+
+// Request reads the next request. The error is io.EOF when the input ends between two of them; an *Error of kind
+// protocol when it ends inside one, or holds anything else than requests: then the decoder is dead and repeats it. Any
+// other error is the reader's, and the next call goes on where it stopped.
+func (d *Decoder) Request() (Request, error) {
+	t, err := d.next(false)
+	if err != nil {
+		return Request{}, err
+	}
+	r := Request{Key: t.key, Target: t.first}
+	if !t.second.IsNil() {
+		r.Args = t.second
+	}
+	return r, nil
+}
+
+// Answer reads the next answer, and hands text on the way to the config's Text. Its errors are those of Request.
+func (d *Decoder) Answer() (Answer, error) {
+	t, err := d.next(true)
+	if err != nil {
+		return Answer{}, err
+	}
+	if t.second.IsNil() {
+		return Answer{Key: t.key, Value: t.first}, nil
+	}
+	if !t.first.IsNil() {
+		return Answer{}, d.die("the answer of key %.40q has a value and an error, so it echoes requests: is it cat?", t.key)
+	}
+	fault, ok := taskError(t.second)
+	if !ok {
+		return Answer{}, d.die("the error of key %.40q must be a string or a map, not %s", t.key, t.second)
+	}
+	return Answer{Key: t.key, Err: fault}, nil
+}
+
+// tuple is a message in parts. second is nil when it is absent.
+type tuple struct {
+	key           string
+	first, second Raw
+}
+
+// next reads the next message; text is allowed before an answer.
+func (d *Decoder) next(answer bool) (tuple, error) {
+	for d.err == nil {
+		var t tuple
+		var found bool
+		if d.cfg.Wire == JSON {
+			t, found = d.nextLine(answer)
+		} else {
+			t, found = d.nextTuple(answer)
+		}
+		switch {
+		case d.err != nil:
+		case found:
+			return t, nil
+		default:
+			if err := d.fill(answer); err != nil {
+				return tuple{}, err
+			}
+		}
+	}
+	return tuple{}, d.err
+}
+
+// unread is what has arrived and is not handed out.
+func (d *Decoder) unread() []byte { return d.buf[d.pos:] }
+
+// fill reads once. What is unread has no whole message in it.
+func (d *Decoder) fill(answer bool) error {
+	if d.readErr != nil {
+		err := d.readErr
+		if err == io.EOF { //nolint:errorlint // what Read itself returns
+			return d.end(answer)
+		}
+		d.readErr = nil
+		return err
+	}
+	d.makeRoom()
+	for range 100 {
+		n, err := d.r.Read(d.buf[len(d.buf):cap(d.buf)])
+		if n < 0 || n > cap(d.buf)-len(d.buf) {
+			return d.die("the reader says that it read %d bytes into %d", n, cap(d.buf)-len(d.buf))
+		}
+		d.buf = d.buf[:len(d.buf)+n]
+		if n > 0 || err == io.EOF { //nolint:errorlint // what Read itself returns
+			d.readErr = err
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// makeRoom moves what is unread to the start of a buffer that has room behind it.
+func (d *Decoder) makeRoom() {
+	rest := d.unread()
+	switch {
+	case cap(d.buf) > largeBuffer && len(rest) <= smallBuffer/2:
+		d.buf = append(make([]byte, 0, smallBuffer), rest...)
+	case len(rest) == cap(d.buf):
+		d.buf = append(make([]byte, 0, max(smallBuffer, 2*cap(d.buf))), rest...)
+	case d.pos > 0:
+		d.buf = d.buf[:copy(d.buf, rest)]
+	}
+	d.pos = 0
+}
+
+// end says what it means that the input ends here.
+func (d *Decoder) end(answer bool) error {
+	rest := d.unread()
+	switch {
+	case len(rest) == 0:
+		return io.EOF
+	case d.scanned > 0:
+		return d.dieOf(io.ErrUnexpectedEOF, "the input ended inside a message: got %d of at least %d bytes", len(rest), d.scanner.least)
+	case !answer || beginsTuple(rest[0]):
+		return d.dieOf(io.ErrUnexpectedEOF, "the input ended inside a message: got %d of at least %d bytes", len(rest), len(rest)+1)
+	}
+	d.text(len(rest))
+	return io.EOF
+}
+
+// text hands n bytes on as text.
+func (d *Decoder) text(n int) {
+	for b := d.buf[d.pos : d.pos+n]; len(b) > 0 && d.cfg.Text != nil; {
+		piece := b[:min(len(b), smallBuffer)]
+		d.cfg.Text(piece)
+		b = b[len(piece):]
+	}
+	d.pos += n
+}
+
+// die makes the decoder dead, with an error that shows the bytes.
+func (d *Decoder) die(format string, args ...any) error {
+	return d.dieOf(nil, format, args...)
+}
+
+func (d *Decoder) dieOf(cause error, format string, args ...any) error {
+	message := fmt.Sprintf(format, args...)
+	if b := preview(d.unread()); len(b) > 0 {
+		message += fmt.Sprintf(" (got %q, % x)", b, b)
+	}
+	d.err = &Error{Kind: KindProtocol, Message: message, Cause: cause}
+	return d.err
+}
+
+// key checks and converts a key.
+func (d *Decoder) key(b []byte) (string, bool) {
+	switch {
+	case len(b) > MaxKey:
+		_ = d.die("a key has %d bytes; at most %d are allowed", len(b), MaxKey)
+		return "", false
+	case !utf8.Valid(b):
+		_ = d.die("a key is not valid UTF-8")
+		return "", false
+	case d.cfg.Key != nil:
+		return d.cfg.Key(b), true
+	}
+	return string(b), true
+}
+
+// sizeOf returns the size of the first value of b, which a scanner has passed.
+func sizeOf(b []byte) int {
+	if h := heads[b[0]]; h.class == classFixed {
+		return 1 + int(h.arg)
+	}
+	var s Scanner
+	s.lim = Limits{Size: len(b), Depth: maxDepth + 1, Containers: len(b), Elements: len(b)}
+	n, _, _ := s.Scan(b)
+	return n
+}
+
+// ofKey names the key of a message that has begun, when it is there.
+func ofKey(b []byte) string {
+	if t, _ := next(b[1:]); t.kind == kindString {
+		return fmt.Sprintf(" of key %.40q", t.data)
+	}
+	return ""
+}
+
+// taskError reads the error of an answer: a string, or a map {message, type, trace}, and kind from a worker of ours.
+func taskError(r Raw) (*Error, bool) {
+	t, size := next(r)
+	e := &Error{Kind: KindTask}
+	switch t.kind {
+	case kindString:
+		e.Message = clean(t.data)
+	case kindMap:
+		rest := r[size:]
+		for range t.n {
+			k, _ := next(rest)
+			rest = rest[sizeOf(rest):]
+			n := sizeOf(rest)
+			e.fact(string(k.data), rest[:n:n])
+			rest = rest[n:]
+		}
+	default:
+		return nil, false
+	}
+	if e.Message == "" && e.Type == "" {
+		e.Message = "the worker gave no reason"
+	}
+	return e, true
+}
+
+// fact takes one member of an error map; unknown ones are ignored.
+func (e *Error) fact(name string, value Raw) {
+	t, _ := next(value)
+	text := clean(t.data)
+	if t.kind != kindString {
+		if text = ""; t.kind != kindNil {
+			text = value.String()
+		}
+	}
+	switch name {
+	case "message":
+		e.Message = text
+	case "type":
+		e.Type = text
+	case "trace":
+		e.Trace = text
+	case "kind":
+		if k := Kind(text); k == KindInput || k == KindTimeout {
+			e.Kind = k
+		}
+	}
+}
+
+func clean(b []byte) string { return strings.ToValidUTF8(string(b), "\ufffd") }

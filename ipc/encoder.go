@@ -1,0 +1,180 @@
+package ipc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Encoder writes messages, many to one write: each call appends a message to a buffer, and Flush writes the buffer. It
+// is for one goroutine at a time.
+type Encoder struct {
+	w    io.Writer
+	json bool
+	lim  Limits
+	buf  []byte
+	off  int // how much of buf is written
+}
+
+const (
+	smallBuffer = 64 << 10
+	largeBuffer = 4 << 20 // a buffer beyond it is given back as soon as it is empty
+
+	// longest error message and trace that Failure sends; the rest is cut off
+	maxMessage = 64 << 10
+)
+
+// NewEncoder returns an Encoder that writes to w.
+func NewEncoder(w io.Writer, wire Wire, lim Limits) *Encoder {
+	return &Encoder{w: w, json: wire == JSON, lim: lim.orDefault()}
+}
+
+// Request appends [key, target, args]. A nil args is absent. The error is of kind input, when a value is none or is
+// beyond the limits; then nothing is appended.
+func (e *Encoder) Request(key string, target, args Raw) error {
+	return e.message("request", key, target, args, true)
+}
+
+// Answer appends [key, value], with errors as Request has them.
+func (e *Encoder) Answer(key string, value Raw) error {
+	return e.message("answer", key, value, nil, false)
+}
+
+// Failure appends [key, nil, error]. Of an *Error it sends the message, type and trace, cut to 64 KiB each, and its
+// kind when that is input or timeout; of any other error its text.
+func (e *Encoder) Failure(key string, err error) error {
+	return e.message("failure", key, nil, failure(err), true)
+}
+
+// failure is what the wire has of an error: a string, when there is nothing else to say.
+func failure(err error) Raw {
+	var f *Error
+	if !errors.As(err, &f) {
+		return appendString(nil, shorten(err.Error()))
+	}
+	facts := make(map[string]any, 4)
+	if f.Kind == KindInput || f.Kind == KindTimeout {
+		facts["kind"] = string(f.Kind)
+	}
+	if f.Type != "" {
+		facts["type"] = shorten(f.Type)
+	}
+	if f.Trace != "" {
+		facts["trace"] = shorten(f.Trace)
+	}
+	message := f.Message
+	if wrapped := err.Error(); wrapped != f.Error() {
+		message = wrapped // the words around it belong to it
+	}
+	if len(facts) == 0 {
+		return appendString(nil, shorten(message))
+	}
+	facts["message"] = shorten(message)
+	raw, _ := Encode(facts) // strings always encode
+	return raw
+}
+
+func shorten(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
+}
+
+// message appends [key, a] or, with three, [key, a, b].
+func (e *Encoder) message(what, key string, a, b Raw, three bool) error {
+	if err := e.fits(a, b); err != nil {
+		return Errorf(KindInput, "%s of key %q: %w", what, key, err)
+	}
+	start := len(e.buf)
+	if e.json {
+		e.line(key, a, b, three)
+	} else {
+		e.tuple(key, a, b, three)
+	}
+	if size := len(e.buf) - start; size > e.lim.Size {
+		e.buf = e.buf[:start]
+		return Errorf(KindInput, "%s of key %q has %d bytes; the limit is %d", what, key, size, e.lim.Size)
+	}
+	return nil
+}
+
+// fits checks the values before any of them is copied.
+func (e *Encoder) fits(values ...Raw) error {
+	for _, v := range values {
+		if len(v) == 0 {
+			continue
+		}
+		if err := scanWhole(v, e.lim); err != nil {
+			return fmt.Errorf("value % x…: %w", preview(v), err)
+		}
+	}
+	return nil
+}
+
+func (e *Encoder) tuple(key string, a, b Raw, three bool) {
+	dst := e.buf
+	if three {
+		dst = append(dst, 0x93)
+	} else {
+		dst = append(dst, 0x92)
+	}
+	dst = appendOrNil(appendString(dst, key), a)
+	if three {
+		dst = appendOrNil(dst, b)
+	}
+	e.buf = dst
+}
+
+func appendOrNil(dst []byte, r Raw) []byte {
+	if len(r) == 0 {
+		return append(dst, codeNil)
+	}
+	return append(dst, r...)
+}
+
+func (e *Encoder) line(key string, a, b Raw, three bool) {
+	w := jsonWriter{dst: appendQuoted(append(e.buf, '['), key), nan: true}
+	w.next(a)
+	if three {
+		w.next(b)
+	}
+	e.buf = append(w.dst, ']', '\n')
+}
+
+// next writes a comma and a value that a scanner has passed.
+func (w *jsonWriter) next(r Raw) {
+	w.dst = append(w.dst, ',')
+	if len(r) == 0 {
+		r = Raw{codeNil}
+	}
+	w.value(r, 0)
+}
+
+// Buffered returns how many bytes wait for Flush.
+func (e *Encoder) Buffered() int { return len(e.buf) - e.off }
+
+// Flush writes what is buffered, in one Write. After an error the rest stays, and the next Flush goes on with it.
+func (e *Encoder) Flush() error {
+	if e.Buffered() == 0 {
+		return nil
+	}
+	if e.off >= e.Buffered() { // else a buffer that is never empty would grow for ever
+		e.buf = e.buf[:copy(e.buf, e.buf[e.off:])]
+		e.off = 0
+	}
+	n, err := e.w.Write(e.buf[e.off:])
+	e.off += min(max(n, 0), e.Buffered())
+	if e.Buffered() > 0 {
+		if err == nil {
+			err = io.ErrShortWrite
+		}
+		return err
+	}
+	e.off = 0
+	if e.buf = e.buf[:0]; cap(e.buf) > largeBuffer {
+		e.buf = nil
+	}
+	return err
+}

@@ -1,0 +1,228 @@
+package ipc
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Scanner finds the end of an encoded value in bytes that come in pieces of any size. It believes nothing: it adds up
+// what every open container still owes, and refuses a value as soon as a head takes it over a limit, before a byte of
+// what that head promises is waited for. It does not recurse and does not allocate.
+//
+// The zero Scanner is ready, with the default limits.
+type Scanner struct {
+	lim Limits
+	err error
+
+	// least is what the value takes at least: the bytes seen, those announced, and one for each value still owed.
+	// 0: no value has begun.
+	least      uint64
+	elements   uint64
+	containers int
+
+	code byte   // the head that is being read,
+	need uint8  // how many bytes of its length are missing,
+	n    uint64 // and the length as far as it is known
+	skip uint64 // payload bytes still to pass
+
+	left  uint64 // values that the innermost open container owes
+	depth int
+	owed  [maxDepth + 1]uint64 // what the outer ones owe; one more for the tuple around a message's values
+}
+
+// NewScanner returns a Scanner with limits of its own.
+func NewScanner(lim Limits) *Scanner { return &Scanner{lim: lim.orDefault()} }
+
+// Reset forgets the value that is being scanned.
+func (s *Scanner) Reset() {
+	s.err, s.least, s.skip, s.need = nil, 0, 0, 0
+}
+
+// Scan takes the next bytes and says how many of them belong to the value, and whether it ends with them; then the
+// Scanner is ready for the next one. As long as a value has not ended, all of b belongs to it. An error is repeated
+// until Reset.
+func (s *Scanner) Scan(b []byte) (n int, done bool, err error) {
+	if s.err != nil {
+		return 0, false, s.err
+	}
+	if s.least == 0 {
+		if s.lim.Size == 0 {
+			s.lim = s.lim.orDefault()
+		}
+		s.least, s.elements, s.containers, s.left, s.depth = 1, 1, 0, 1, 0
+	}
+	for i := 0; i < len(b); {
+		switch {
+		case s.skip > 0:
+			if rest := uint64(len(b) - i); s.skip > rest {
+				s.skip -= rest
+				return len(b), false, nil
+			}
+			i += int(s.skip) //nolint:gosec // at most len(b)
+			s.skip = 0
+		case s.need > 0:
+			s.n = s.n<<8 | uint64(b[i])
+			i++
+			if s.need--; s.need > 0 {
+				continue
+			}
+			s.sized()
+		default:
+			h := heads[b[i]]
+			s.code = b[i]
+			i++
+			switch h.class {
+			case classFixed:
+				s.scalar(uint64(h.arg))
+			case classContainer:
+				s.open(uint64(h.arg))
+			case classInvalid:
+				s.err = errReserved
+			default:
+				s.least += uint64(h.arg)
+				s.need, s.n = h.arg, 0
+				continue
+			}
+		}
+		if s.err != nil {
+			return i, false, s.err
+		}
+		if s.skip > 0 {
+			continue
+		}
+		for s.left == 0 {
+			if s.depth == 0 {
+				s.least = 0
+				return i, true, nil
+			}
+			s.depth--
+			s.left = s.owed[s.depth]
+		}
+	}
+	return len(b), false, nil
+}
+
+// sized acts on a length that is complete.
+func (s *Scanner) sized() {
+	switch heads[s.code].class {
+	case classData:
+		s.scalar(s.n)
+	case classExt:
+		s.scalar(s.n + 1) // its type
+	case classMap:
+		s.open(2 * s.n)
+	default:
+		s.open(s.n)
+	}
+}
+
+// scalar begins the payload of a value that holds no others.
+func (s *Scanner) scalar(payload uint64) {
+	s.left--
+	s.skip = payload
+	if s.least += payload; s.least > uint64(s.lim.Size) { //nolint:gosec // above zero
+		s.err = limitError{"bytes", s.least, s.lim.Size}
+	}
+}
+
+// open enters a container of n values.
+func (s *Scanner) open(n uint64) {
+	s.left--
+	s.least += n
+	s.elements += n
+	s.containers++
+	switch {
+	case s.least > uint64(s.lim.Size): //nolint:gosec // above zero
+		s.err = limitError{"bytes", s.least, s.lim.Size}
+	case s.elements > uint64(s.lim.Elements): //nolint:gosec // above zero
+		s.err = limitError{"values", s.elements, s.lim.Elements}
+	case s.containers > s.lim.Containers:
+		s.err = limitError{"arrays and maps", uint64(s.containers), s.lim.Containers} //nolint:gosec // a count
+	case s.depth == s.lim.Depth:
+		s.err = limitError{"levels of nesting", uint64(s.depth + 1), s.lim.Depth} //nolint:gosec // a count
+	default:
+		s.owed[s.depth] = s.left
+		s.depth++
+		s.left = n
+	}
+}
+
+// limitError says which limit a value breaks.
+type limitError struct {
+	what  string
+	least uint64
+	limit int
+}
+
+func (e limitError) Error() string {
+	return fmt.Sprintf("it has at least %d %s; the limit is %d", e.least, e.what, e.limit)
+}
+
+var (
+	errReserved = errors.New("the byte c1 is no msgpack")
+	errCut      = errors.New("it is cut off")
+)
+
+// scanWhole returns an error unless b is exactly one value within the limits.
+func scanWhole(b []byte, lim Limits) error {
+	s := Scanner{lim: lim.orDefault()}
+	switch n, done, err := s.Scan(b); {
+	case err != nil:
+		return err
+	case !done:
+		return errCut
+	case n < len(b):
+		return fmt.Errorf("%d bytes follow it", len(b)-n)
+	}
+	return nil
+}
+
+// class says how a head goes on after its first byte.
+type class uint8
+
+const (
+	classInvalid   class = iota
+	classFixed           // arg: the payload's size
+	classContainer       // arg: how many values follow
+	classData            // arg: the size of the length, here and below
+	classExt
+	classArray
+	classMap
+)
+
+type head struct {
+	class class
+	arg   uint8
+}
+
+// heads tells the class of each first byte.
+var heads = func() (h [256]head) {
+	for c := range 256 {
+		switch {
+		case c < 0x80 || c >= 0xe0:
+			h[c] = head{classFixed, 0}
+		case c < 0x90:
+			h[c] = head{classContainer, uint8(2 * (c & 0x0f))}
+		case c < 0xa0:
+			h[c] = head{classContainer, uint8(c & 0x0f)}
+		case c < 0xc0:
+			h[c] = head{classFixed, uint8(c & 0x1f)}
+		}
+	}
+	for c, arg := range map[int]uint8{
+		0xc0: 0, 0xc2: 0, 0xc3: 0, 0xca: 4, 0xcb: 8, 0xcc: 1, 0xcd: 2, 0xce: 4, 0xcf: 8, 0xd0: 1, 0xd1: 2, 0xd2: 4, 0xd3: 8,
+		0xd4: 2, 0xd5: 3, 0xd6: 5, 0xd7: 9, 0xd8: 17, // the type, then 1 … 16 bytes
+	} {
+		h[c] = head{classFixed, arg}
+	}
+	for i := range 3 {
+		h[0xc4+i] = head{classData, 1 << i}
+		h[0xd9+i] = head{classData, 1 << i}
+		h[0xc7+i] = head{classExt, 1 << i}
+	}
+	for i := range 2 {
+		h[0xdc+i] = head{classArray, 2 << i}
+		h[0xde+i] = head{classMap, 2 << i}
+	}
+	return h
+}()

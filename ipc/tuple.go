@@ -1,0 +1,140 @@
+package ipc
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// nextTuple finds a msgpack message in what has arrived.
+func (d *Decoder) nextTuple(answer bool) (tuple, bool) {
+	if d.scanned == 0 && !d.begin(answer) {
+		return tuple{}, false
+	}
+	b := d.unread()
+	n, done, err := d.scanner.Scan(b[d.scanned:])
+	d.scanned += n
+	if err != nil {
+		_ = d.dieOf(err, "a malformed message%s: %v", ofKey(b), err)
+		return tuple{}, false
+	}
+	if !done {
+		if n, ok := stringLength(b[1:]); ok && n > MaxKey { // no need to wait for the rest of it
+			_ = d.die("a key has %d bytes; at most %d are allowed", n, MaxKey)
+		}
+		return tuple{}, false
+	}
+	b = b[:d.scanned]
+	key, size := next(b[1:])
+	text, ok := d.key(key.data)
+	if !ok {
+		return tuple{}, false
+	}
+	t := tuple{key: text, first: b[1+size:]}
+	if b[0] == 0x93 {
+		n := sizeOf(t.first)
+		t.first, t.second = t.first[:n:n], t.first[n:]
+	}
+	d.pos += d.scanned
+	d.scanned = 0
+	return t, true
+}
+
+// begin takes the text before a message, and reports whether one begins.
+func (d *Decoder) begin(answer bool) bool {
+	n, found := 0, false
+	if b := d.unread(); len(b) > 1 && beginsTuple(b[0]) {
+		found = true
+	} else if answer {
+		n, found = textBefore(b, d.cfg.Oldest)
+		d.text(n)
+	} else if len(b) > 0 && !beginsTuple(b[0]) {
+		_ = d.die("a request must be an array of 3; this is something else")
+		return false
+	}
+	b := d.unread()
+	if !found || len(b) < 2 {
+		return false
+	}
+	if !beginsString(b[1]) {
+		_ = d.die("a message must be an array whose first item is a string, the key")
+		return false
+	}
+	d.scanner.Reset()
+	return true
+}
+
+func beginsTuple(c byte) bool { return c == 0x92 || c == 0x93 }
+
+func beginsString(c byte) bool { return c >= 0xa0 && c < 0xc0 || c >= 0xd9 && c <= 0xdb }
+
+// stringLength returns the length in a string's head, when the head is there.
+func stringLength(b []byte) (int, bool) {
+	if len(b) == 0 || !beginsString(b[0]) {
+		return 0, false
+	}
+	if b[0] < 0xc0 {
+		return int(b[0] & 0x1f), true
+	}
+	head := 1 + int(heads[b[0]].arg)
+	if len(b) < head {
+		return 0, false
+	}
+	return int(bigEndian(b[1:head])), true //nolint:gosec // 32 bits
+}
+
+// textBefore says how much of b is text, and whether a message begins behind it. Text goes by whole UTF-8 characters,
+// whose later bytes may look like the start of a message; a byte that is no part of one stands alone. The answer to the
+// oldest task begins wherever it stands. What cannot be told yet is no text yet.
+func textBefore(b []byte, oldest func() (string, bool)) (n int, found bool) {
+	answer, whole := answerIn(b, oldest)
+	for n < answer {
+		switch c := b[n]; {
+		case beginsTuple(c):
+			return n, true
+		case c < utf8.RuneSelf:
+			n++
+			continue
+		}
+		rest := b[n:]
+		if whole {
+			rest = b[n:answer]
+		} else if !utf8.FullRune(rest) {
+			return n, false
+		}
+		_, size := utf8.DecodeRune(rest)
+		if n+size > answer {
+			return n, false
+		}
+		n += size
+	}
+	return n, n < len(b)
+}
+
+// answerIn finds the answer to the oldest task, or, when it is not whole, what may be the start of one at the end of b.
+// Without either it returns len(b).
+func answerIn(b []byte, oldest func() (string, bool)) (at int, whole bool) {
+	if oldest == nil || len(b) == 0 {
+		return len(b), false
+	}
+	key, ok := oldest()
+	if !ok {
+		return len(b), false
+	}
+	mark := appendString(make([]byte, 0, 64), key)
+	for i := 1; ; {
+		j := bytes.Index(b[min(i, len(b)):], mark)
+		if j < 0 {
+			break
+		}
+		if i += j; beginsTuple(b[i-1]) {
+			return i - 1, true
+		}
+		i++
+	}
+	for i := max(0, len(b)-len(mark)); i < len(b); i++ {
+		if beginsTuple(b[i]) && bytes.HasPrefix(mark, b[i+1:]) {
+			return i, false
+		}
+	}
+	return len(b), false
+}
