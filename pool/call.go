@@ -1,0 +1,172 @@
+package pool
+
+import (
+	"context"
+	"time"
+
+	"fandango/ipc"
+)
+
+// call is one task on its way: in the queue, on a worker, or finished.
+type call struct {
+	pool *Pool
+	task ipc.Task
+	done func(ipc.Outcome)
+
+	queued time.Time // when it was submitted
+
+	// Guarded by pool.mu until state is callFinished; from then on nobody writes them.
+	state    callState
+	on       *worker     // where it runs
+	begun    time.Time   // when the writing of its tuple to the worker began; zero before
+	clock    *time.Timer // of this run's timeout; nil without one
+	attempts int         // how often it was given to a worker that read from it
+	expiry   *time.Timer // of its deadline; nil without one
+	unhook   func() bool // ends the watch on its context; nil without one
+	fate     *ipc.Error  // set when it is to be ended: timeout, cancelled or closed
+}
+
+type callState int
+
+const (
+	callWaiting callState = iota
+	callRunning
+	callFinished
+)
+
+// watch begins to look at the caller's context and the deadline. The call may have finished already.
+func (c *call) watch(ctx context.Context) {
+	var expiry *time.Timer
+	var unhook func() bool
+	if c.task.Deadline > 0 {
+		expiry = time.AfterFunc(c.task.Deadline-time.Since(c.queued), func() {
+			c.withdraw(ipc.Errorf(ipc.KindExpired, "it had not started %v after it was queued", c.task.Deadline), false)
+		})
+	}
+	if ctx.Done() != nil {
+		unhook = context.AfterFunc(ctx, func() {
+			c.withdraw(ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx)), true)
+		})
+	}
+	if expiry == nil && unhook == nil {
+		return
+	}
+	c.pool.mu.Lock()
+	over := c.state == callFinished
+	if !over {
+		c.expiry, c.unhook = expiry, unhook
+	}
+	c.pool.mu.Unlock()
+	if over { // finish has not seen them
+		stopAll(expiry, unhook)
+	}
+}
+
+func stopAll(timer *time.Timer, unhook func() bool) {
+	if timer != nil {
+		timer.Stop()
+	}
+	if unhook != nil {
+		unhook()
+	}
+}
+
+// withdraw ends a call that waits; with evenRunning also one that runs, together with its worker.
+func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
+	p := c.pool
+	p.mu.Lock()
+	switch {
+	case c.state == callWaiting:
+		c.state = callFinished // its place in the queue is skipped when its turn comes
+		p.waiting--
+		p.mu.Unlock()
+		c.finish(ipc.Outcome{Err: why, Attempts: c.attempts, Queued: time.Since(c.queued)})
+		return
+	case c.state == callRunning && evenRunning && c.fate == nil:
+		c.fate = why
+		c.on.poke()
+	}
+	p.mu.Unlock()
+}
+
+// begin starts the clock of one run on w. The writer calls it just before it writes the tuple, and writes nothing when
+// it says false: the call is no longer w's.
+func (c *call) begin(w *worker) bool {
+	timeout := c.task.Timeout
+	if timeout == 0 {
+		timeout = c.pool.cfg.Timeout
+	}
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	if c.state != callRunning || c.on != w {
+		return false
+	}
+	c.begun = time.Now()
+	c.attempts++
+	if timeout <= 0 {
+		return true
+	}
+	attempt := c.attempts
+	c.clock = time.AfterFunc(timeout, func() {
+		c.pool.mu.Lock()
+		defer c.pool.mu.Unlock()
+		if c.state == callRunning && c.on == w && c.attempts == attempt && c.fate == nil {
+			c.fate = ipc.Errorf(ipc.KindTimeout, "no answer after %v; its worker was killed", timeout)
+			w.poke()
+		}
+	})
+	return true
+}
+
+// finish tells the outcome. Its caller alone has moved the call to callFinished, and nothing is written to it any more.
+func (c *call) finish(o ipc.Outcome) {
+	stopAll(c.expiry, c.unhook)
+	stopAll(c.clock, nil)
+	c.done(o)
+}
+
+// deque is a queue of calls that also takes them back at its front.
+type deque struct {
+	ring []*call // its length is a power of two, or 0
+	head int
+	n    int
+}
+
+func (q *deque) grow() {
+	if q.n < len(q.ring) {
+		return
+	}
+	ring := make([]*call, max(64, 2*len(q.ring)))
+	for i := range q.n {
+		ring[i] = q.ring[(q.head+i)&(len(q.ring)-1)]
+	}
+	q.ring, q.head = ring, 0
+}
+
+func (q *deque) pushBack(c *call) {
+	q.grow()
+	q.ring[(q.head+q.n)&(len(q.ring)-1)] = c
+	q.n++
+}
+
+func (q *deque) pushFront(c *call) {
+	q.grow()
+	q.head = (q.head - 1) & (len(q.ring) - 1)
+	q.ring[q.head] = c
+	q.n++
+}
+
+// popFront returns nil when the queue is empty.
+func (q *deque) popFront() *call {
+	if q.n == 0 {
+		return nil
+	}
+	c := q.ring[q.head]
+	q.ring[q.head] = nil
+	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.n--
+	if q.n == 0 && len(q.ring) > 1<<16 {
+		*q = deque{} // a flood has passed: give its memory back
+	}
+	return c
+}

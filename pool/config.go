@@ -1,0 +1,109 @@
+package pool
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"fandango/ipc"
+)
+
+// Config says what a pool runs and how. Only Command is needed; each zero field is its default.
+type Config struct {
+	Command []string // the worker's program and arguments; never given to a shell
+	Env     []string // its environment; nil: the caller's. MASTER_WORKER and the like are added
+	Dir     string   // its working directory; "": the caller's
+	Name    string   // the group's name, without a slash; "main". Workers are Name/1, Name/2 …
+	Workers int      // how many processes; 0: the number of CPUs
+
+	Wire   ipc.Wire   // the encoding of the tuples; "": msgpack
+	Limits ipc.Limits // of one message, both ways
+	Queue  int        // how many tasks may wait for a worker; 0: 100,000
+
+	Timeout      time.Duration // of a task that names none; 0: none
+	StartTimeout time.Duration // from a worker's start to its first answer; 0: 30 s
+	Grace        time.Duration // how long running tasks may go on when Run's context ends; 0: 10 s; below 0: no limit
+
+	Log   hclog.Logger // what happens, for whoever looks for a fault; nil: nowhere
+	Event func(Event)  // is told what happens, from several goroutines at once, and must not block; nil: nobody
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Command) == 0 || c.Command[0] == "" {
+		return c, ipc.Errorf(ipc.KindInput, "pool: no worker command")
+	}
+	if c.Dir == "" { // elsewhere the path may mean another file: Start will tell
+		if err := checkProgram(c.Command[0]); err != nil {
+			return c, err
+		}
+	}
+	if strings.ContainsAny(c.Name, "/\n") {
+		return c, ipc.Errorf(ipc.KindInput, "pool: group name %q: it may have no slash and no newline", c.Name)
+	}
+	for name, n := range map[string]int{"Workers": c.Workers, "Queue": c.Queue} {
+		if n < 0 {
+			return c, ipc.Errorf(ipc.KindInput, "pool: %s is %d; it must not be below 0", name, n)
+		}
+	}
+	switch c.Wire {
+	case "":
+		c.Wire = ipc.Msgpack
+	case ipc.Msgpack, ipc.JSON:
+	default:
+		return c, ipc.Errorf(ipc.KindInput, "pool: wire %q: it is msgpack or json", c.Wire)
+	}
+	setDefault(&c.Name, "main")
+	setDefault(&c.Limits.Size, 64<<20) // as in ipc, but Submit needs to know it
+	setDefault(&c.Workers, runtime.NumCPU())
+	setDefault(&c.Queue, 100_000)
+	setDefault(&c.StartTimeout, 30*time.Second)
+	setDefault(&c.Grace, 10*time.Second)
+	if c.Env == nil {
+		c.Env = os.Environ()
+	}
+	if c.Log == nil {
+		c.Log = hclog.NewNullLogger()
+	}
+	if c.Event == nil {
+		c.Event = func(Event) {}
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// checkProgram tells in words why a program cannot be started, before anything is.
+func checkProgram(name string) error {
+	if _, err := exec.LookPath(name); err != nil {
+		if !strings.ContainsRune(name, os.PathSeparator) {
+			return fmt.Errorf("worker %s: not found in PATH (%s): %w", name, os.Getenv("PATH"), err)
+		}
+		if info, statErr := os.Stat(name); statErr == nil && info.IsDir() {
+			return fmt.Errorf("worker %s: it is a directory: %w", name, err)
+		}
+		return fmt.Errorf("worker %s: %w", name, err)
+	}
+	return nil
+}
+
+// environment is what one worker sees.
+func (c *Config) environment(worker string) []string {
+	ours := []string{
+		"MASTER_WORKER=" + worker,
+		"MASTER_WIRE=" + string(c.Wire),
+		fmt.Sprintf("MASTER_PROTOCOL=%d", ipc.Protocol),
+		"PYTHONUNBUFFERED=1",
+	}
+	return append(slices.Clone(c.Env), ours...) // of two settings of a name the last one holds
+}

@@ -1,0 +1,363 @@
+// Package pool keeps worker processes alive and gives them tasks.
+//
+// A [Pool] is an [ipc.Runner]. Each of its slots is one goroutine that starts a worker process, greets it, watches it
+// and replaces it (slot.go); each process has a reader and a writer (worker.go). The rules it keeps: every accepted
+// task has exactly one outcome; a task starts at most once unless it asks for retries; an answer that was written is
+// counted, whatever became of its worker; and every worker is treated as hostile.
+package pool
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"fandango/internal/proc"
+	"fandango/ipc"
+)
+
+// Pool runs tasks on worker processes. Make it with New, give it its life with Run.
+type Pool struct {
+	cfg     Config
+	spawner *proc.Spawner
+	slots   []*slot
+
+	draining  chan struct{} // closed: start nothing new
+	graceOver chan struct{} // closed: running tasks have had their time
+	aborted   chan struct{} // closed: end now
+
+	mu      sync.Mutex // guards what follows, and the fields of calls, workers and slots that say so
+	queue   deque      // waiting calls, and withdrawn ones that have not been skipped yet
+	waiting int        // calls in the queue that still wait
+	idle    []*worker  // open workers with nothing in flight; the latest used is the first taken
+	phase   phase
+	ready   bool  // some worker was ready once
+	given   int   // slots that have given up for good
+	lastErr error // why a start failed last
+	never   bool  // NeverReady was told
+	grace   *time.Timer
+}
+
+type phase int
+
+const (
+	fresh phase = iota
+	running
+	drains
+	ended
+)
+
+// New checks cfg and makes a pool. It starts nothing. Tasks may be submitted from now on; they wait for Run.
+func New(cfg Config) (*Pool, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{
+		cfg:       cfg,
+		spawner:   proc.NewSpawner(),
+		draining:  make(chan struct{}),
+		graceOver: make(chan struct{}),
+		aborted:   make(chan struct{}),
+	}
+	for i := range cfg.Workers {
+		p.slots = append(p.slots, &slot{pool: p, number: i + 1, name: fmt.Sprintf("%s/%d", cfg.Name, i+1)})
+	}
+	return p, nil
+}
+
+// The bounds after which a pool that never had a ready worker says so.
+const (
+	neverReadyStarts = 5
+	neverReadyAfter  = 30 * time.Second
+)
+
+// Run is the whole life of the pool: it starts the workers, replaces those that end, and returns when ctx has ended, or
+// Drain or Abort was called, and no process or goroutine of the pool is left. The end of ctx means Drain(cfg.Grace).
+// Call it once.
+func (p *Pool) Run(ctx context.Context) error {
+	p.mu.Lock()
+	if p.phase != fresh && p.phase != drains {
+		p.mu.Unlock()
+		return ipc.Errorf(ipc.KindClosed, "pool %s: Run was called twice", p.cfg.Name)
+	}
+	if p.phase == fresh {
+		p.phase = running
+	}
+	p.mu.Unlock()
+
+	var spawning, living sync.WaitGroup
+	stopSpawner := make(chan struct{})
+	spawning.Go(func() { p.spawner.Run(stopSpawner) })
+	for _, s := range p.slots {
+		living.Go(s.loop)
+	}
+	impatient := time.AfterFunc(neverReadyAfter, p.tellNeverReady)
+	stopWatching := context.AfterFunc(ctx, func() { p.Drain(p.cfg.Grace) })
+
+	<-p.draining
+	living.Wait() // every process has been reaped
+	impatient.Stop()
+	stopWatching()
+	close(stopSpawner)
+	spawning.Wait()
+
+	p.mu.Lock()
+	p.phase = ended
+	if p.grace != nil {
+		p.grace.Stop()
+	}
+	p.mu.Unlock()
+	return nil
+}
+
+// Drain ends the pool in order: tasks that wait are `closed` at once, running ones may finish within grace (below 0:
+// however long it takes), then Run returns. Calling it again can only shorten the grace.
+func (p *Pool) Drain(grace time.Duration) {
+	p.mu.Lock()
+	var left []*call
+	if p.phase < drains {
+		p.phase = drains
+		close(p.draining)
+		left = p.takeAll()
+	}
+	if grace >= 0 && p.phase == drains {
+		deadline := time.AfterFunc(grace, func() { p.closeOnce(p.graceOver) })
+		if p.grace != nil && !p.grace.Stop() {
+			deadline.Stop() // the earlier one has already run out
+		}
+		p.grace = deadline
+	}
+	p.mu.Unlock()
+	for _, c := range left {
+		c.finish(ipc.Outcome{Err: ipc.Errorf(ipc.KindClosed, "%s ended before it ran", p.cfg.Name), Queued: time.Since(c.queued)})
+	}
+}
+
+// Abort ends the pool now: running workers get SIGTERM, and SIGKILL half a second later. Their tasks are `closed`.
+func (p *Pool) Abort() {
+	p.Drain(-1)
+	p.closeOnce(p.aborted)
+}
+
+func (p *Pool) closeOnce(c chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !isClosed(c) {
+		close(c)
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// Submit gives t to a worker, or lets it wait for one; see [ipc.Runner].
+func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
+	if err := p.check(t); err != nil {
+		return err
+	}
+	c := &call{pool: p, task: t, done: done, queued: time.Now()}
+	p.mu.Lock()
+	err := p.refusal()
+	if err == nil && p.waiting >= p.cfg.Queue && len(p.idle) == 0 {
+		err = ipc.Errorf(ipc.KindQueueFull, "%s: %d tasks are waiting, and no more may", p.cfg.Name, p.cfg.Queue)
+	}
+	if err != nil {
+		p.mu.Unlock()
+		return err
+	}
+	w := p.takeIdle()
+	if w != nil {
+		w.assign(c)
+	} else {
+		p.queue.pushBack(c)
+		p.waiting++
+	}
+	p.mu.Unlock()
+
+	if w != nil {
+		w.next <- c
+	}
+	c.watch(ctx)
+	return nil
+}
+
+// check refuses what could never reach a worker.
+func (p *Pool) check(t ipc.Task) error {
+	if err := ipc.CheckKey(t.Key); err != nil {
+		return err
+	}
+	const envelope = 9 // the heads of array and key, and a nil for absent args
+	if size := envelope + len(t.Key) + len(t.Target) + len(t.Args); size > p.cfg.Limits.Size {
+		return ipc.Errorf(ipc.KindInput, "key %q: target and args are %d bytes; a message may have %d", t.Key, size, p.cfg.Limits.Size)
+	}
+	if len(t.Target) == 0 {
+		return ipc.Errorf(ipc.KindInput, "key %q: no target", t.Key)
+	}
+	return nil
+}
+
+// Worker is a snapshot of one slot.
+type Worker struct {
+	Name     string
+	State    State
+	Since    time.Time // when it came into its state
+	PID      int       // 0 without a process
+	Key      string    // of its running task
+	Served   int       // answers of this process
+	Restarts int       // processes before this one
+	Hello    ipc.Hello // what it claims
+}
+
+// State is what a slot is doing.
+type State string
+
+// The states: starting → ready ⇄ busy → ending; a worker that has ended is waiting for its replacement; stopped is the
+// end.
+const (
+	StateStarting State = "starting"
+	StateReady    State = "ready"
+	StateBusy     State = "busy"
+	StateEnding   State = "ending"
+	StateWaiting  State = "waiting"
+	StateStopped  State = "stopped"
+)
+
+// Workers returns a snapshot of all slots, in order.
+func (p *Pool) Workers() []Worker {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]Worker, len(p.slots))
+	for i, s := range p.slots {
+		list[i] = s.snapshot()
+	}
+	return list
+}
+
+// takeIdle needs p.mu.
+func (p *Pool) takeIdle() *worker {
+	n := len(p.idle)
+	if n == 0 {
+		return nil
+	}
+	w := p.idle[n-1]
+	p.idle[n-1] = nil
+	p.idle = p.idle[:n-1]
+	return w
+}
+
+// dropIdle needs p.mu.
+func (p *Pool) dropIdle(w *worker) {
+	for i, other := range p.idle {
+		if other == w {
+			p.idle = append(p.idle[:i], p.idle[i+1:]...)
+			return
+		}
+	}
+}
+
+// takeWaiting needs p.mu.
+func (p *Pool) takeWaiting() *call {
+	for {
+		c := p.queue.popFront()
+		if c == nil {
+			return nil
+		}
+		if c.state == callWaiting {
+			p.waiting--
+			return c
+		}
+	}
+}
+
+// takeAll needs p.mu; the calls it returns are the caller's to finish.
+func (p *Pool) takeAll() []*call {
+	var all []*call
+	for c := p.takeWaiting(); c != nil; c = p.takeWaiting() {
+		c.state = callFinished
+		all = append(all, c)
+	}
+	return all
+}
+
+// requeue lets c wait once more: in front when it never started, behind the others when it is tried again. When nothing
+// new may start it says why; c is finished then, and the caller's to tell.
+func (p *Pool) requeue(c *call, front bool) error {
+	p.mu.Lock()
+	if err := p.refusal(); err != nil {
+		c.state = callFinished
+		p.mu.Unlock()
+		return err
+	}
+	w := p.takeIdle()
+	switch {
+	case w != nil:
+		w.assign(c)
+	case front:
+		c.state = callWaiting
+		p.queue.pushFront(c)
+		p.waiting++
+	default:
+		c.state = callWaiting
+		p.queue.pushBack(c)
+		p.waiting++
+	}
+	p.mu.Unlock()
+	if w != nil {
+		w.next <- c
+	}
+	return nil
+}
+
+// refusal needs p.mu. It is why no task may start any more.
+func (p *Pool) refusal() error {
+	switch {
+	case p.phase >= drains:
+		return ipc.Errorf(ipc.KindClosed, "%s has ended", p.cfg.Name)
+	case p.given == len(p.slots):
+		return ipc.Errorf(ipc.KindNoWorker, "no worker of %s can be started: %w", p.cfg.Name, p.lastErr)
+	}
+	return nil
+}
+
+// giveUp says that one slot will start no more workers. When it was the last, the tasks that wait are told.
+func (p *Pool) giveUp(err error) {
+	p.mu.Lock()
+	p.given++
+	p.lastErr = err
+	var left []*call
+	last := p.given == len(p.slots)
+	if last {
+		left = p.takeAll()
+	}
+	why := p.refusal()
+	p.mu.Unlock()
+	for _, c := range left {
+		c.finish(ipc.Outcome{Err: why, Queued: time.Since(c.queued)})
+	}
+	if last {
+		p.tellNeverReady()
+	}
+}
+
+// tellNeverReady tells it once, and only if it is so.
+func (p *Pool) tellNeverReady() {
+	p.mu.Lock()
+	tell := !p.ready && !p.never && p.phase == running
+	p.never = p.never || tell
+	starts, err := 0, p.lastErr
+	for _, s := range p.slots {
+		starts += s.starts
+	}
+	p.mu.Unlock()
+	if tell {
+		p.cfg.Log.Error("no worker has ever been ready", "group", p.cfg.Name, "starts", starts, "err", err)
+		p.cfg.Event(NeverReady{Starts: starts, Err: err})
+	}
+}
