@@ -162,6 +162,9 @@ func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) e
 	if err := p.check(t); err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
+	}
 	c := &call{pool: p, task: t, done: done, queued: time.Now()}
 	p.mu.Lock()
 	err := p.refusal()
