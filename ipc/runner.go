@@ -5,8 +5,8 @@ import "context"
 // Runner runs tasks: a pool of processes, an executor in this process, a queue elsewhere, a fake.
 type Runner interface {
 	// Submit takes t and returns at once. When it returns nil, the task is accepted and done is called exactly once
-	// with its outcome; otherwise done is never called. The error is of kind input,
-	// queue-full, no-worker, closed or (when ctx has already ended) cancelled.
+	// with its outcome; otherwise done is never called. The error is of kind input, queue-full, no-worker, closed or (when
+	// ctx has already ended) cancelled.
 	//
 	// done runs on the runner's own goroutine and must not block, nor may it run a user's code: it is for the layer
 	// above. Users have Do, Target.Call, and a master's Send.

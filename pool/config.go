@@ -3,7 +3,6 @@ package pool
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"fandango/internal/proc"
 	"fandango/ipc"
 )
 
@@ -34,12 +34,12 @@ type Config struct {
 	Event func(Event)  // is told what happens, from several goroutines at once, and must not block; nil: nobody
 }
 
-func (c Config) withDefaults() (Config, error) {
+func withDefaults(c Config) (Config, error) {
 	if len(c.Command) == 0 || c.Command[0] == "" {
 		return c, ipc.Errorf(ipc.KindInput, "pool: no worker command")
 	}
 	if c.Dir == "" { // elsewhere the path may mean another file: Start will tell
-		if err := checkProgram(c.Command[0]); err != nil {
+		if err := proc.Find(c.Command[0]); err != nil {
 			return c, err
 		}
 	}
@@ -81,20 +81,6 @@ func setDefault[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
-}
-
-// checkProgram tells in words why a program cannot be started, before anything is.
-func checkProgram(name string) error {
-	if _, err := exec.LookPath(name); err != nil {
-		if !strings.ContainsRune(name, os.PathSeparator) {
-			return fmt.Errorf("worker %s: not found in PATH (%s): %w", name, os.Getenv("PATH"), err)
-		}
-		if info, statErr := os.Stat(name); statErr == nil && info.IsDir() {
-			return fmt.Errorf("worker %s: it is a directory: %w", name, err)
-		}
-		return fmt.Errorf("worker %s: %w", name, err)
-	}
-	return nil
 }
 
 // environment is what one worker sees.

@@ -49,7 +49,7 @@ const (
 
 // New checks cfg and makes a pool. It starts nothing. Tasks may be submitted from now on; they wait for Run.
 func New(cfg Config) (*Pool, error) {
-	cfg, err := cfg.withDefaults()
+	cfg, err := withDefaults(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -97,37 +97,37 @@ func start(t *testing.T, cfg pool.Config) (*pool.Pool, *events) {
 	return p, log
 }
 
-func task(t testing.TB, key, target string, args ...any) ipc.Task {
-	t.Helper()
+func task(tb testing.TB, key, target string, args ...any) ipc.Task {
+	tb.Helper()
 	var a any
 	if len(args) > 0 {
 		a = args
 	}
 	task, err := ipc.NewTask(key, target, a)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return task
 }
 
 // run submits a task and waits for its outcome.
-func run(t testing.TB, p *pool.Pool, task ipc.Task) ipc.Outcome {
-	t.Helper()
-	outcome := submit(t, p, task)
+func run(tb testing.TB, p *pool.Pool, task ipc.Task) ipc.Outcome {
+	tb.Helper()
+	outcome := submit(tb, p, task)
 	select {
 	case o := <-outcome:
 		return o
 	case <-time.After(30 * time.Second):
-		t.Fatalf("%s: no outcome; workers %+v", task.Key, p.Workers())
+		tb.Fatalf("%s: no outcome; workers %+v", task.Key, p.Workers())
 		panic("unreachable")
 	}
 }
 
-func submit(t testing.TB, p *pool.Pool, task ipc.Task) <-chan ipc.Outcome {
-	t.Helper()
+func submit(tb testing.TB, p *pool.Pool, task ipc.Task) <-chan ipc.Outcome {
+	tb.Helper()
 	outcome := make(chan ipc.Outcome, 2) // room for a second one, which would be a fault
-	if err := p.Submit(t.Context(), task, func(o ipc.Outcome) { outcome <- o }); err != nil {
-		t.Fatalf("Submit %s: %v", task.Key, err)
+	if err := p.Submit(tb.Context(), task, func(o ipc.Outcome) { outcome <- o }); err != nil {
+		tb.Fatalf("Submit %s: %v", task.Key, err)
 	}
 	return outcome
 }

@@ -65,7 +65,7 @@ func parseLog(line string) (level hclog.Level, message string, facts []any) {
 	if !ok {
 		return hclog.Info, line, nil
 	}
-	name, _ := fields["@level"].(string) //nolint:errcheck // absent and foreign are Info alike
+	name, _ := fields["@level"].(string)
 	if level = hclog.LevelFromString(name); level == hclog.NoLevel {
 		level = hclog.Info
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
@@ -75,6 +76,21 @@ func (s *Spawner) Start(spec Spec) (*Process, error) {
 	}
 	r := <-reply
 	return r.process, r.err
+}
+
+// Find tells in words why a program cannot be started, before anything is. Nil is no promise that it can.
+func Find(name string) error {
+	_, err := exec.LookPath(name)
+	switch {
+	case err == nil:
+		return nil
+	case filepath.Base(name) == name:
+		return fmt.Errorf("worker %s: not found in PATH (%s): %w", name, os.Getenv("PATH"), err)
+	}
+	if info, statErr := os.Stat(name); statErr == nil && info.IsDir() {
+		return fmt.Errorf("worker %s: it is a directory: %w", name, err)
+	}
+	return fmt.Errorf("worker %s: %w", name, err)
 }
 
 // Process is one started process. Its owner reads Stdout and Stderr to their ends, waits for Exited, and calls Reap

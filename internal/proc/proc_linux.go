@@ -43,7 +43,7 @@ func (p *Process) watch() {
 	fd, err := unix.PidfdOpen(p.PID(), unix.PIDFD_NONBLOCK)
 	if err == nil {
 		file := os.NewFile(uintptr(fd), "pidfd")
-		defer file.Close() //nolint:errcheck // nothing was written
+		defer file.Close()
 		if conn, err := file.SyscallConn(); err == nil {
 			// A pidfd reads as ready once its process has ended.
 			err = conn.Read(func(fd uintptr) bool { return waitable(unix.P_PIDFD, int(fd), unix.WNOHANG) })

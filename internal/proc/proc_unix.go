@@ -37,7 +37,7 @@ func (exit *Exit) describe(state *os.ProcessState) {
 		exit.Signal, exit.Name, exit.Core = int(status.Signal()), unix.SignalName(status.Signal()), status.CoreDump()
 	}
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-		exit.MaxRSS = int64(usage.Maxrss) * maxRSSUnit
+		exit.MaxRSS = int64(usage.Maxrss) * maxRSSUnit //nolint:unconvert // it has 32 bits on some systems
 	}
 }
 
@@ -80,7 +80,7 @@ func explain(spec Spec, err error) error {
 	if openErr != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	line, _ := bufio.NewReader(io.LimitReader(f, 256)).ReadString('\n')
 	interpreter, script := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "#!")
 	if !script {

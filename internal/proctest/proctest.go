@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,12 +70,12 @@ func Command(role string, args ...string) []string {
 	return append([]string{exe, playPrefix + role}, args...)
 }
 
-// NoLeftovers fails t when a process that the tests started is still there at its end.
-func NoLeftovers(t testing.TB) {
-	t.Helper()
-	t.Cleanup(func() {
+// NoLeftovers fails tb when a process that the tests started is still there at its end.
+func NoLeftovers(tb testing.TB) {
+	tb.Helper()
+	tb.Cleanup(func() {
 		if left := leftover(); len(left) > 0 {
-			t.Errorf("processes left behind:\n%s", strings.Join(left, "\n"))
+			tb.Errorf("processes left behind:\n%s", strings.Join(left, "\n"))
 		}
 	})
 }
@@ -100,18 +101,18 @@ func look() []string {
 		return nil
 	}
 	want := mark + "=" + os.Getenv(mark)
-	self, parent := fmt.Sprint(os.Getpid()), fmt.Sprintf("PPid:\t%d\n", os.Getpid())
+	self, parent := strconv.Itoa(os.Getpid()), fmt.Sprintf("PPid:\t%d\n", os.Getpid())
 	var left []string
 	for _, e := range entries {
 		pid := e.Name()
 		if pid[0] < '0' || pid[0] > '9' || pid == self {
 			continue
 		}
-		environ, _ := os.ReadFile("/proc/" + pid + "/environ")
-		status, _ := os.ReadFile("/proc/" + pid + "/status")
+		environ, _ := os.ReadFile("/proc/" + pid + "/environ") //nolint:gosec // a number in /proc
+		status, _ := os.ReadFile("/proc/" + pid + "/status")   //nolint:gosec // the same
 		zombie := strings.Contains(string(status), parent) && strings.Contains(string(status), "State:\tZ")
 		if zombie || slices.Contains(strings.Split(string(environ), "\x00"), want) {
-			cmdline, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+			cmdline, _ := os.ReadFile("/proc/" + pid + "/cmdline") //nolint:gosec // the same
 			left = append(left, fmt.Sprintf("%s zombie=%v %q", pid, zombie, cmdline))
 		}
 	}
