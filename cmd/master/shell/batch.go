@@ -1,0 +1,309 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"syscall"
+	"time"
+
+	"fandango/ipc"
+)
+
+// Batch sends each task of a Source and prints what becomes of it. Nothing is stored: a line holds its place among at
+// most Window from the moment it is read until its result is written, so a slow reader of the output, a slow worker and
+// a result that waits for its turn all slow the reading down.
+type Batch struct {
+	Source  *Source
+	Send    func(ctx context.Context, t ipc.Task, then func(Result)) error
+	Out     io.Writer
+	Screen  *Screen
+	Tally   *Tally
+	Format  Format
+	Columns bool // Out is a terminal
+	Ordered bool // results in the order of the input
+	Traces  bool // show the stack traces of failures
+}
+
+// Window is how many lines may be on their way at once.
+const Window = 10_000
+
+// windowBytes bounds what those lines and the results that wait hold, but for a single one.
+const windowBytes = 64 << 20
+
+// OutputError says that results, or failures, could not be written. It wraps syscall.EPIPE when the reader has gone.
+type OutputError struct{ Err error }
+
+func (e *OutputError) Error() string { return "output: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// Run reads to the end of the input and returns when the last result is written. When ctx ends, it reads no further and
+// returns when every task that was sent has its outcome; those that had not started are counted and not shown.
+//
+// The error is an *OutputError, or why the input could not be read further. A read that blocks cannot be taken back: when
+// ctx ends during one, its goroutine lives on until the read returns, and does nothing more.
+func (b *Batch) Run(ctx context.Context) error {
+	b.Tally.begun = time.Now()
+	l := &lane{Batch: b, ctx: ctx, results: make(chan *numbered, Window), places: newPlaces()}
+	if b.Ordered {
+		l.early = make([]*numbered, Window)
+	}
+	input := make(chan error, 1) // 1-buffered: the reader never waits for the lane
+	go func() { input <- l.read() }()
+	return l.run(input)
+}
+
+// lane is the one goroutine that writes results, in the order in which they come or in that of the input.
+type lane struct {
+	*Batch
+	ctx     context.Context // of the one call of Run
+	results chan *numbered  // room for every line on its way: a callback never waits
+	places  *places
+
+	early   []*numbered // by number modulo Window: results that wait for their turn
+	next    uint64      // whose turn it is
+	columns columns
+	out     []byte
+	err     []byte
+	since   time.Time // when the oldest of what is buffered was met; zero: not yet looked at
+}
+
+type numbered struct {
+	number uint64
+	size   int
+	Result
+}
+
+// read sends the tasks of the input until it ends or places are no longer given.
+func (l *lane) read() error {
+	ctx := context.WithoutCancel(l.ctx) // what was sent runs to its end
+	for number := uint64(0); ; number++ {
+		it, err := l.Source.Next()
+		if errors.Is(err, io.EOF) {
+			l.Tally.complete.Store(true)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !l.places.take(it.Size) {
+			return nil
+		}
+		l.Tally.read.Add(1)
+		n := &numbered{number: number, size: it.Size}
+		if it.Err == nil {
+			it.Err = l.Send(ctx, it.Task, func(r Result) {
+				n.Result = r
+				n.size += len(r.Value)
+				l.places.grow(len(r.Value))
+				l.results <- n
+			})
+		}
+		if it.Err != nil {
+			n.Result = Result{Key: it.Task.Key, Outcome: ipc.Outcome{Err: it.Err}, At: time.Now()}
+			l.results <- n
+		}
+	}
+}
+
+// run writes results until the input has ended and every place is free again.
+func (l *lane) run(input chan error) error {
+	defer l.places.close()
+	if l.Format == CSV {
+		l.out = append(l.out, csvHeader...)
+	}
+	stopped := l.ctx.Done()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var inputErr error
+	for input != nil || l.places.held() > 0 {
+		select {
+		case n := <-l.results:
+			l.take(n)
+			if len(l.out) < 64<<10 && len(l.err) < 64<<10 && len(l.columns.rows) < 1000 {
+				continue
+			}
+		default:
+			if wait := l.pending(); wait > 0 {
+				timer.Reset(wait)
+			}
+			select {
+			case n := <-l.results:
+				l.take(n)
+				continue
+			case inputErr = <-input:
+				input = nil
+				continue
+			case <-stopped:
+				l.places.close()
+				stopped, input = nil, nil
+				continue
+			case <-timer.C:
+			}
+		}
+		if err := l.flush(); err != nil {
+			return err
+		}
+	}
+	if err := l.flush(); err != nil {
+		return err
+	}
+	return inputErr
+}
+
+// pause is how long the first result of a trickle waits for company: a flood does not become a write for each result,
+// and on a terminal rows that come together line up.
+func (l *lane) pause() time.Duration {
+	if l.Columns {
+		return 40 * time.Millisecond
+	}
+	return time.Millisecond
+}
+
+// pending returns how long what is buffered may still wait; 0 when nothing is.
+func (l *lane) pending() time.Duration {
+	if len(l.out) == 0 && len(l.err) == 0 && len(l.columns.rows) == 0 {
+		return 0
+	}
+	if l.since.IsZero() {
+		l.since = time.Now()
+	}
+	return max(1, l.pause()-time.Since(l.since))
+}
+
+// take writes a result, or lets it wait for its turn.
+func (l *lane) take(n *numbered) {
+	if !l.Ordered {
+		l.write(n)
+		return
+	}
+	l.early[n.number%Window] = n
+	for at := l.next % Window; l.early[at] != nil; at = l.next % Window {
+		l.write(l.early[at])
+		l.early[at] = nil
+		l.next++
+	}
+}
+
+// write formats a result and frees its place.
+func (l *lane) write(n *numbered) {
+	r := &n.Result
+	switch {
+	case r.Err != nil && l.ctx.Err() != nil && notStarted(r):
+		l.Tally.notStarted.Add(1)
+	case r.Err != nil && !l.Format.inStream():
+		l.Tally.count(r)
+		l.err = failureLine(l.err, r, l.Screen.color)
+		if l.Traces {
+			l.err = appendTrace(l.err, r.Err)
+		}
+	case l.Columns && l.Format == Text:
+		l.Tally.count(r)
+		l.columns.add(r)
+	default:
+		l.Tally.count(r)
+		l.out = l.Format.append(l.out, r)
+	}
+	l.places.free(n.size)
+}
+
+// notStarted reports whether a task found its end before it began.
+func notStarted(r *Result) bool {
+	switch ipc.KindOf(r.Err) {
+	case ipc.KindClosed, ipc.KindCancelled, ipc.KindNoWorker:
+		return r.Attempts == 0
+	default:
+		return false
+	}
+}
+
+// flush writes what is buffered.
+func (l *lane) flush() error {
+	l.out = l.columns.flush(l.out)
+	var err error
+	if len(l.out) > 0 {
+		if l.Columns {
+			err = l.Screen.Write(true, l.out)
+		} else {
+			_, err = l.Out.Write(l.out)
+		}
+		if l.out = l.out[:0]; cap(l.out) > 1<<20 {
+			l.out = nil
+		}
+	}
+	if len(l.err) > 0 {
+		errOut := l.Screen.Write(false, l.err)
+		if err == nil && errors.Is(errOut, syscall.EPIPE) { // nobody reads the failures; a closed stderr is as wanted
+			err = errOut
+		}
+		l.err = l.err[:0]
+	}
+	l.since = time.Time{}
+	if err != nil {
+		return &OutputError{err}
+	}
+	return nil
+}
+
+// places are the lines that may be on their way, and the bytes that they may hold.
+type places struct {
+	mu     sync.Mutex
+	change sync.Cond
+	lines  int
+	bytes  int
+	closed bool
+}
+
+func newPlaces() *places {
+	p := &places{}
+	p.change.L = &p.mu
+	return p
+}
+
+// take waits for a place. It is false when there will be none.
+func (p *places) take(size int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.closed && p.lines > 0 && (p.lines >= Window || p.bytes+size > windowBytes) {
+		p.change.Wait()
+	}
+	if p.closed {
+		return false
+	}
+	p.lines++
+	p.bytes += size
+	return true
+}
+
+// grow counts bytes that came to a place after it was taken.
+func (p *places) grow(n int) {
+	p.mu.Lock()
+	p.bytes += n
+	p.mu.Unlock()
+}
+
+// free gives a place back.
+func (p *places) free(size int) {
+	p.mu.Lock()
+	p.lines--
+	p.bytes -= size
+	p.mu.Unlock()
+	p.change.Signal()
+}
+
+// close gives no more places.
+func (p *places) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.change.Signal()
+}
+
+func (p *places) held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lines
+}

@@ -1,0 +1,287 @@
+package shell
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"fandango/ipc"
+)
+
+// Command is what a line asks for: exactly one of the types below.
+type Command interface{ command() }
+
+// Run is a batch.
+type Run struct {
+	File    string // "-": standard input
+	Form    Form
+	Ordered bool
+	Grace   time.Duration // how long running tasks may go on at TERM
+	Output
+	Group
+}
+
+// Serve keeps the workers and the keys of a file alive.
+type Serve struct {
+	File  string
+	Grace time.Duration
+	Output
+}
+
+// Help explains a command, or all of them when Topic is empty.
+type Help struct{ Topic string }
+
+// Version says which program this is.
+type Version struct{}
+
+// Worker declares a group of workers.
+type Worker struct{ Group }
+
+// Add runs a task periodically, or once, under a key.
+type Add struct {
+	Task   ipc.Task
+	Group  string // who runs it; empty: the first group
+	Every  time.Duration
+	Expire time.Duration
+	Once   bool
+}
+
+// Pause stops periodic runs for a time, of all keys or of some.
+type Pause struct {
+	For  time.Duration
+	Keys []string
+}
+
+func (*Run) command()     {}
+func (*Serve) command()   {}
+func (*Help) command()    {}
+func (*Version) command() {}
+func (*Worker) command()  {}
+func (*Add) command()     {}
+func (*Pause) command()   {}
+
+// Output is how a command speaks.
+type Output struct {
+	Format   Format
+	Quiet    bool
+	Verbose  bool
+	Color    string // auto, always, never
+	Progress string // auto, plain, none
+}
+
+// Group is what runs tasks: a number of equal worker processes.
+type Group struct {
+	Name    string
+	Workers int // 0: the number of CPUs
+	Wire    ipc.Wire
+	Timeout time.Duration // of a task; 0: none
+	Memory  Size          // of a built-in worker
+	Command []string      // nil: the built-in worker
+}
+
+// Place is where a line stands.
+type Place int
+
+// The places.
+const (
+	InShell Place = iota // after "master"
+	InFile               // in a serve file
+)
+
+// UsageError says what is wrong with a line, and what would be right.
+type UsageError struct {
+	Verb    string // empty: the command itself is not known
+	Message string
+}
+
+func (e *UsageError) Error() string {
+	if e.Verb == "" {
+		return e.Message
+	}
+	return e.Verb + ": " + e.Message
+}
+
+// verb is one command of the grammar.
+type verb struct {
+	name    string
+	place   Place
+	summary string // half a line
+	usage   string // what follows the name
+	text    string // what there is to know beside the options
+	build   func() *builder
+}
+
+// builder makes one Command: pflag fills it, finish takes the words that are no options.
+type builder struct {
+	flags  *pflag.FlagSet
+	finish func(words, after []string) (Command, error) // after: what follows --; nil without one
+}
+
+func newBuilder() *builder {
+	f := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {}
+	return &builder{flags: f}
+}
+
+// Parse turns the words of a line into a command. Env, when it is not nil, is asked for options that the line does not
+// give: --keep-order as MASTER_KEEP_ORDER. The error is a *UsageError.
+func Parse(words []string, place Place, env func(string) (string, bool)) (Command, error) {
+	if len(words) == 0 {
+		return nil, &UsageError{Message: "no command"}
+	}
+	v, err := find(words[0], place)
+	if err != nil {
+		return nil, err
+	}
+	b := v.build()
+	words = words[1:]
+	var after []string
+	if dash := slices.Index(words, "--"); dash >= 0 {
+		words, after = words[:dash], append([]string{}, words[dash+1:]...)
+	}
+	words, numbers := hideNumbers(words, b.flags)
+	if err := b.flags.Parse(words); errors.Is(err, pflag.ErrHelp) {
+		return &Help{Topic: v.name}, nil
+	} else if err != nil {
+		return nil, &UsageError{v.name, flagMessage(err, b.flags)}
+	}
+	if err := settings(b.flags, env); err != nil {
+		return nil, &UsageError{v.name, err.Error()}
+	}
+	words = b.flags.Args()
+	for i, w := range words {
+		if strings.HasPrefix(w, hidden) {
+			words[i] = numbers[0]
+			numbers = numbers[1:]
+		}
+	}
+	c, err := b.finish(words, after)
+	if err != nil {
+		return nil, &UsageError{v.name, err.Error()}
+	}
+	return c, nil
+}
+
+// find returns the verb of that name that may stand in place.
+func find(name string, place Place) (*verb, error) {
+	var here []string
+	for i := range verbs {
+		v := &verbs[i]
+		if v.place == place {
+			here = append(here, v.name)
+		}
+		if v.name == name && v.place == place {
+			return v, nil
+		}
+	}
+	for _, v := range verbs {
+		if v.name == name && place == InShell {
+			return nil, &UsageError{Message: fmt.Sprintf("%s stands in a file for master serve, and not here", name)}
+		}
+		if v.name == name {
+			return nil, &UsageError{Message: fmt.Sprintf("%s stands after master in a shell, and not in a file", name)}
+		}
+	}
+	hint := didYouMean(name, here)
+	if hint == "" {
+		hint = "; there are: " + strings.Join(here, ", ")
+	}
+	return nil, &UsageError{Message: fmt.Sprintf("no command %q%s", Safe(name), hint)}
+}
+
+// hidden stands in for an argument like -5, which pflag would take for an option.
+const hidden = "\x00number"
+
+var negative = regexp.MustCompile(`^-[0-9.]`)
+
+// hideNumbers replaces words that are negative numbers, but for those that are an option's value.
+func hideNumbers(words []string, flags *pflag.FlagSet) (replaced, numbers []string) {
+	replaced = slices.Clone(words)
+	for i, w := range words {
+		if negative.MatchString(w) && w != "-0" && (i == 0 || !takesValue(words[i-1], flags)) {
+			replaced[i] = hidden
+			numbers = append(numbers, w)
+		}
+	}
+	return replaced, numbers
+}
+
+// takesValue reports whether the word is an option whose value is the next word.
+func takesValue(word string, flags *pflag.FlagSet) bool {
+	var f *pflag.Flag
+	switch {
+	case strings.HasPrefix(word, "--"):
+		f = flags.Lookup(word[2:])
+	case len(word) == 2 && word[0] == '-':
+		f = flags.ShorthandLookup(word[1:])
+	}
+	return f != nil && f.NoOptDefVal == ""
+}
+
+// flagMessage words what pflag found wrong.
+func flagMessage(err error, flags *pflag.FlagSet) string {
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if short := e.GetSpecifiedShortnames(); short != "" {
+			return fmt.Sprintf("no option -%s", Safe(e.GetSpecifiedName()))
+		}
+		var known []string
+		flags.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		hint := didYouMean(e.GetSpecifiedName(), known)
+		return fmt.Sprintf("no option --%s%s", Safe(e.GetSpecifiedName()), strings.Replace(hint, "mean ", "mean --", 1))
+	}
+	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return optionName(e.GetFlag()) + " needs a value"
+	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return badValue(optionName(e.GetFlag()), e.GetFlag(), e.GetValue(), e.Unwrap())
+	}
+	return Safe(err.Error())
+}
+
+func optionName(f *pflag.Flag) string {
+	if f.Shorthand != "" {
+		return "-" + f.Shorthand + " (--" + f.Name + ")"
+	}
+	return "--" + f.Name
+}
+
+// badValue says what is wrong with an option's value. What strconv says about numbers means little to a person.
+func badValue(where string, f *pflag.Flag, value string, err error) string {
+	switch f.Value.Type() {
+	case "int":
+		return fmt.Sprintf("%s: %q is no whole number", where, value)
+	case "bool":
+		return fmt.Sprintf("%s: %q is neither true nor false", where, value)
+	}
+	return fmt.Sprintf("%s: %v", where, err)
+}
+
+// settings gives options that the line leaves out their value from the environment. Inside a worker of another master
+// MASTER_WIRE describes that worker, and is not looked at.
+func settings(flags *pflag.FlagSet, env func(string) (string, bool)) error {
+	if env == nil {
+		return nil
+	}
+	_, nested := env("MASTER_WORKER")
+	var err error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "MASTER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := env(name)
+		if !ok || value == "" || f.Changed || f.Name == "help" || nested && f.Name == "wire" || err != nil {
+			return
+		}
+		if bad := flags.Set(f.Name, value); bad != nil {
+			if e, ok := errors.AsType[*pflag.InvalidValueError](bad); ok {
+				bad = e.Unwrap()
+			}
+			err = errors.New(badValue(name+" in the environment", f, value, bad))
+		}
+	})
+	return err
+}

@@ -1,0 +1,142 @@
+package shell
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"fandango/ipc"
+)
+
+// Tally counts a batch. The counters may be read at any time; the rest belongs to the lane that writes the results.
+type Tally struct {
+	begun      time.Time
+	read       atomic.Int64 // lines that are tasks, or should be
+	done       atomic.Int64
+	failed     atomic.Int64
+	notStarted atomic.Int64
+	complete   atomic.Bool // the input has been read to its end
+
+	times   histogram
+	slowest Result
+}
+
+// count takes in one result.
+func (t *Tally) count(r *Result) {
+	if r.Err == nil {
+		t.done.Add(1)
+	} else {
+		t.failed.Add(1)
+	}
+	if r.Attempts > 0 {
+		t.times.add(r.Ran)
+		if r.Ran > t.slowest.Ran {
+			t.slowest = Result{Key: r.Key, Outcome: ipc.Outcome{Ran: r.Ran}}
+		}
+	}
+}
+
+// Failed returns how many tasks have failed.
+func (t *Tally) Failed() int64 { return t.failed.Load() }
+
+// few is up to how many runs a summary gives no rate and no percentiles: they would say nothing.
+const few = 20
+
+// Summary says in one line how the batch went; "" when there was nothing to do.
+func (t *Tally) Summary(workers int) string {
+	read, done, failed, rest := t.read.Load(), t.done.Load(), t.failed.Load(), t.notStarted.Load()
+	if read == 0 {
+		return ""
+	}
+	took := time.Since(t.begun)
+	var parts []string
+	for _, p := range []struct {
+		n    int64
+		word string
+	}{{done, "done"}, {failed, "failed"}, {rest, "not started"}} {
+		if p.n > 0 {
+			parts = append(parts, grouped(p.n)+" "+p.word)
+		}
+	}
+	s := fmt.Sprintf("master: %s: %s in %s · %s", plural(read, "task"), strings.Join(parts, ", "), seconds(took),
+		plural(int64(workers), "worker"))
+	if t.times.n > few {
+		s += fmt.Sprintf(" · %s/s · median %s · p95 %s · slowest %s %s", twoDigits(float64(t.times.n)/took.Seconds()),
+			human(t.times.at(0.5)), human(t.times.at(0.95)), cutShown(t.slowest.Key), human(t.slowest.Ran))
+	}
+	return s + "\n"
+}
+
+// cutShown shows a key in a line of prose.
+func cutShown(key string) string {
+	if short := cut(key, 40); short != key {
+		key = short + "…"
+	}
+	return string(appendKey(nil, key))
+}
+
+// Progress says in one line how far the batch is: "  132/500   3 failed   8 running   41/s   9 s left".
+func (t *Tally) Progress(running int) string {
+	read, done, failed := t.read.Load(), t.done.Load(), t.failed.Load()
+	ended := done + failed
+	rate := float64(ended) / max(time.Since(t.begun).Seconds(), 0.001)
+	known := t.complete.Load()
+	s := "  " + grouped(ended)
+	if known {
+		s += "/" + grouped(read)
+	} else {
+		s += " done"
+	}
+	if failed > 0 {
+		s += fmt.Sprintf("   %s failed", grouped(failed))
+	}
+	s += fmt.Sprintf("   %d running   %s/s", running, twoDigits(rate))
+	if known && ended > 0 && read > ended {
+		s += fmt.Sprintf("   %s left", human(time.Duration(float64(read-ended)/rate*float64(time.Second))))
+	}
+	return s
+}
+
+// histogram counts durations in buckets of 3 %: eight octaves of a µs are 256 counters, whatever their number.
+type histogram struct {
+	n       int64
+	buckets [64 * steps]int64
+}
+
+const steps = 32 // buckets to an octave
+
+func (h *histogram) add(d time.Duration) {
+	h.n++
+	h.buckets[bucket(uint64(max(d, 0)))]++ //nolint:gosec // it is not negative
+}
+
+// bucket numbers the bucket of n nanoseconds: the position of its first bit, and the five bits after it.
+func bucket(n uint64) int {
+	octave := bits.Len64(n | 1)
+	if octave <= 6 {
+		return int(n) //nolint:gosec // below 64
+	}
+	return (octave-5)*steps + int(n>>(octave-6))&(steps-1) //nolint:gosec // below 64 octaves of 32
+}
+
+// at returns the duration that the given part of all stays below, to 3 %.
+func (h *histogram) at(part float64) time.Duration {
+	left := int64(part * float64(h.n))
+	for b, n := range h.buckets {
+		if left -= n; left < 0 {
+			return middle(b)
+		}
+	}
+	return 0
+}
+
+// middle is the duration in the middle of a bucket.
+func middle(b int) time.Duration {
+	if b < 2*steps {
+		return time.Duration(b)
+	}
+	shift := b/steps - 1
+	return time.Duration((steps+b%steps)<<shift + 1<<shift/2)
+}

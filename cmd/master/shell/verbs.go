@@ -1,0 +1,330 @@
+package shell
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"fandango/ipc"
+)
+
+// verbs are the commands there are, in the order of the help text.
+var verbs []verb
+
+func init() { // not a variable's value: help is one of the verbs and reads them
+	verbs = []verb{
+		{"run", InShell, "run a batch: a task for each line of a file, or of standard input",
+			"[FILE|-] [OPTION]... [-- WORKER ARG...]", runText, newRun},
+		{"serve", InShell, "run the periodic tasks of a file, in the foreground",
+			"FILE [OPTION]...", serveText, newServe},
+		{"help", InShell, "this text, or all about one command", "[COMMAND]", "", newHelp},
+		{"version", InShell, "which program this is", "", "", newVersion},
+		{"worker", InFile, "declare a group of workers",
+			"NAME [OPTION]... [-- COMMAND ARG...]", workerText, newWorker},
+		{"add", InFile, "run a task every so often, and keep its value under a key",
+			"KEY [TARGET [ARG...]] [OPTION]...", addText, newAdd},
+		{"pause", InFile, "stop periodic runs for a time, of all keys or of some",
+			"DURATION [KEY...]", "", newPause},
+	}
+}
+
+// choice is an option with a few possible values.
+type choice struct {
+	value *string
+	of    []string
+}
+
+func (c choice) Set(s string) error {
+	if !slices.Contains(c.of, s) {
+		return fmt.Errorf("%q is none of %s%s", Safe(s), strings.Join(c.of, ", "), didYouMean(s, c.of))
+	}
+	*c.value = s
+	return nil
+}
+
+func (c choice) String() string { return *c.value }
+
+func (c choice) Type() string { return strings.Join(c.of, "|") }
+
+// asJSON is --json, another way to write -o json.
+type asJSON struct{ format *Format }
+
+func (j asJSON) Set(s string) error {
+	if s != "true" {
+		return errors.New("--json has no value; say -o FORMAT")
+	}
+	*j.format = JSON
+	return nil
+}
+
+func (j asJSON) String() string { return "" }
+
+func (j asJSON) Type() string { return "bool" }
+
+// outputFlags adds the options of every command that prints values.
+func (o *Output) flags(f *pflag.FlagSet) {
+	*o = Output{Format: Text, Color: "auto", Progress: "auto"}
+	f.VarP(&o.Format, "output", "o", "print results as text, json, csv or raw")
+	f.VarPF(asJSON{&o.Format}, "json", "", "the same as -o json").NoOptDefVal = "true"
+	f.BoolVarP(&o.Quiet, "quiet", "q", false, "no progress, no summary: only values and failures")
+	f.BoolVarP(&o.Verbose, "verbose", "v", false, "tell what happens, and show the stack traces of failures")
+	f.Var(choice{&o.Color, []string{"auto", "always", "never"}}, "color", "colours")
+}
+
+// flags adds the options of a group of workers.
+func (g *Group) flags(f *pflag.FlagSet) {
+	*g = Group{Name: "main", Wire: ipc.Msgpack}
+	f.IntVarP(&g.Workers, "workers", "j", 0, "how many workers (default: the number of CPUs)")
+	f.Var((*Duration)(&g.Timeout), "timeout", "end a task that runs longer, and its worker (default: none)")
+	f.Var(&g.Memory, "memory", "the memory of a built-in worker (default 512MiB)")
+	f.Lookup("memory").DefValue = ""
+	f.Var(choice{(*string)(&g.Wire), []string{"msgpack", "json"}}, "wire", "what the worker speaks")
+}
+
+// check completes a group with the words after --.
+func (g *Group) check(f *pflag.FlagSet, after []string) error {
+	switch {
+	case f.Changed("workers") && (g.Workers < 1 || g.Workers > 10_000):
+		return fmt.Errorf("-j %d: it is 1 … 10000 workers", g.Workers)
+	case after != nil && len(after) == 0:
+		return errors.New("no command after --; write -- python3 worker.py, or leave -- out for the built-in worker")
+	case after != nil && g.Memory > 0:
+		return errors.New("--memory is for the built-in worker; it does not go with a command of your own")
+	}
+	if g.Memory == 0 {
+		g.Memory = 512 << 20
+	}
+	g.Command = after
+	return nil
+}
+
+const runText = `Each line is a task, told apart by its first character:
+
+  add 2 3                          target and words; the key is the line itself
+  k1: add 2 3                      key, colon, blank; then target and words
+  ["k1", "read", ["x", 5]]         key, target, args; also ["k1", "read"], ["read"]
+  {"key": "k1", "target": "read", "args": {"name": "x"}, "timeout": "5s"}
+  # …                              a comment
+
+A word that is a JSON number, true, false, null, an array or an object is that; any other word is a string. Words with
+blanks stand in quotes. Blank lines are skipped. A bad line fails, the others run.
+
+Tasks run on worker processes: on the built-in evaluator of Python-like expressions, or on the command after --.
+Each result is a line on stdout, as soon as it is there; failures, progress and the summary go to stderr. Tasks with
+the same key run one after another.
+
+  master run tasks.txt
+  ls *.h5 | master run -t checksum -j 4 -- python3 worker.py
+  seq 10 | master run -t 'lambda n: int(n) * int(n)'
+  master run --csv -e -t 'temp_max - temp_min' weather.csv
+
+Exit: 0 all done, 1 some tasks failed, 2 wrong usage, 3 no worker could be started, 130 Ctrl-C, 141 the reader of the
+output has gone, 143 TERM. Ctrl-C once lets running tasks finish; twice kills them. USR1 shows a line of progress.`
+
+func newRun() *builder {
+	b, r := newBuilder(), &Run{}
+	f := b.flags
+	var csv, tsv bool
+	f.StringVarP(&r.Form.Target, "target", "t", "", "run `TARGET` for each line; the line, uncut, is its argument")
+	f.BoolVarP(&r.Form.Expression, "expression", "e", false,
+		"each line is an expression; with --csv, -t is one over the columns")
+	f.BoolVarP(&r.Form.Null, "null", "0", false, "lines end with NUL")
+	f.BoolVar(&csv, "csv", false, "a table with a header: columns key, target, timeout are those, the others are args")
+	f.BoolVar(&tsv, "tsv", false, "the same, with tabs")
+	f.BoolVar(&r.Form.Named, "named", false, "the args of a row are named by their columns")
+	f.BoolVarP(&r.Form.Strings, "strings", "R", false, "words and fields are strings, also those that are numbers")
+	r.Group.flags(f)
+	r.Grace = 10 * time.Second
+	f.Var((*Duration)(&r.Grace), "grace", "how long running tasks may go on at TERM")
+	f.BoolVarP(&r.Ordered, "keep-order", "k", false, "print results in the order of the input")
+	r.Output.flags(f)
+	f.Var(choice{&r.Progress, []string{"auto", "plain", "none"}}, "progress",
+		"auto: on a terminal; plain: a line every 10 s")
+	b.finish = func(words, after []string) (Command, error) {
+		switch {
+		case csv:
+			r.Form.Comma = ','
+		case tsv:
+			r.Form.Comma = '\t'
+		}
+		if err := r.check(csv && tsv, f.Changed("target"), words); err != nil {
+			return nil, err
+		}
+		if r.File = "-"; len(words) > 0 {
+			r.File = words[0]
+		}
+		if r.File != "-" {
+			r.Form.Name = Safe(r.File)
+		}
+		return r, r.Group.check(f, after)
+	}
+	return b
+}
+
+// check refuses options that contradict each other.
+func (r *Run) check(both, target bool, files []string) error {
+	table := r.Form.Comma != 0
+	switch {
+	case len(files) > 1:
+		return fmt.Errorf("one input file at most, not also %q; the worker's command stands after --", files[1])
+	case both:
+		return errors.New("--csv and --tsv exclude each other")
+	case target && strings.TrimSpace(r.Form.Target) == "":
+		return errors.New("-t needs the name of a target, or an expression")
+	case r.Form.Expression && target && !table:
+		return errors.New("with -e each line is the expression, so -t has no place; over the columns of a table: --csv -e -t EXPRESSION")
+	case r.Form.Expression && !target && table:
+		return errors.New("which expression? write --csv -e -t EXPRESSION")
+	case r.Form.Null && table:
+		return errors.New("-0 does not go with a table")
+	case r.Form.Named && !table:
+		return errors.New("--named is for --csv and --tsv")
+	}
+	return nil
+}
+
+const serveText = `Each line of the file is a command; a line that begins with # is a comment:
+
+  worker devices -j 2 -- python3 devices.py
+  add  pressure  read sr/vc/ipct-01/pressure --every 3s --expire 10s
+  add  current   read sr/di/dcct/current --every 1s
+  pause 30s
+
+Without a worker line the built-in evaluator serves. The first group runs the keys that name none with --worker. Each
+new value is a line on stdout; failures and messages go to stderr.
+
+Commands of the file: worker, add, pause (master help add). All lines are checked before anything starts.
+
+Exit: 0 after Ctrl-C, TERM or HUP, which let running tasks finish within --grace; 130 after Ctrl-C twice, which kills
+them; 2 when a line is wrong; 3 when no worker could be started. USR1 shows the state on stderr.`
+
+func newServe() *builder {
+	b, s := newBuilder(), &Serve{Grace: 10 * time.Second}
+	s.Output.flags(b.flags)
+	b.flags.Var((*Duration)(&s.Grace), "grace", "how long running tasks may go on at the end")
+	b.finish = func(words, after []string) (Command, error) {
+		switch {
+		case after != nil:
+			return nil, errors.New("the worker's command stands in the file: worker NAME -- COMMAND")
+		case len(words) != 1:
+			return nil, fmt.Errorf("needs one file, not %d", len(words))
+		}
+		s.File = words[0]
+		return s, nil
+	}
+	return b
+}
+
+func newHelp() *builder {
+	b := newBuilder()
+	b.finish = func(words, _ []string) (Command, error) {
+		if len(words) == 0 {
+			return &Help{}, nil
+		}
+		for _, place := range []Place{InShell, InFile} {
+			if _, err := find(words[0], place); err == nil {
+				return &Help{Topic: words[0]}, nil
+			}
+		}
+		_, err := find(words[0], InShell)
+		return nil, err
+	}
+	return b
+}
+
+func newVersion() *builder {
+	b := newBuilder()
+	b.finish = func(words, _ []string) (Command, error) {
+		if len(words) > 0 {
+			return nil, errors.New("takes no words")
+		}
+		return &Version{}, nil
+	}
+	return b
+}
+
+const workerText = `Without -- and a command it is a group of built-in workers. A file may have several groups; the first one runs
+what names none.`
+
+func newWorker() *builder {
+	b, w := newBuilder(), &Worker{}
+	w.Group.flags(b.flags)
+	b.finish = func(words, after []string) (Command, error) {
+		switch {
+		case len(words) == 0:
+			return nil, errors.New("needs a name: worker NAME -j 2 -- COMMAND")
+		case len(words) > 1:
+			return nil, fmt.Errorf("one name at most, not also %q; the worker's command stands after --", words[1])
+		case strings.ContainsAny(words[0], "/ \t\n") || !printable(words[0]) || words[0] == "":
+			return nil, fmt.Errorf("%q is no name for a group: no blank, no slash", words[0])
+		}
+		w.Name = words[0]
+		return w, w.Group.check(b.flags, after)
+	}
+	return b
+}
+
+const addText = `The task runs at once, and then every so often, counted from its first run; without --every it runs once. Without a
+TARGET the key is the target. Words are typed as in master run.`
+
+func newAdd() *builder {
+	b, a := newBuilder(), &Add{}
+	var strs bool
+	f := b.flags
+	f.Var((*Duration)(&a.Every), "every", "the time from one run to the next")
+	f.Var((*Duration)(&a.Expire), "expire", "how long a value is good for (default: for ever)")
+	f.Var((*Duration)(&a.Task.Timeout), "timeout", "end a run that takes longer, and its worker")
+	f.BoolVar(&a.Once, "once", false, "a value can be read once")
+	f.StringVarP(&a.Group, "worker", "w", "", "the `GROUP` of workers that runs it (default: the first)")
+	f.BoolVarP(&strs, "strings", "R", false, "words are strings, also those that are numbers")
+	b.finish = func(words, after []string) (Command, error) {
+		switch {
+		case after != nil:
+			return nil, errors.New("nothing may follow --")
+		case len(words) == 0:
+			return nil, errors.New("needs a key: add KEY TARGET WORDS… --every 3s")
+		case len(words) == 1:
+			words = append(words, words[0])
+		}
+		task, err := wordTask(words[0], words[1:], strs)
+		task.Options = a.Task.Options
+		a.Task = task
+		return a, err
+	}
+	return b
+}
+
+// wordTask makes a task of a key, and a target and its typed words.
+func wordTask(key string, words []string, strs bool) (ipc.Task, error) {
+	var args any
+	if len(words) > 1 {
+		var list []any
+		for _, w := range words[1:] {
+			if strs {
+				list = append(list, text(w))
+			} else {
+				list = append(list, typed(w))
+			}
+		}
+		args = list
+	}
+	return ipc.NewTask(key, text(words[0]), args)
+}
+
+func newPause() *builder {
+	b, p := newBuilder(), &Pause{}
+	b.finish = func(words, after []string) (Command, error) {
+		if len(words) == 0 || after != nil {
+			return nil, errors.New("needs a duration: pause 30s, or pause 30s KEY…")
+		}
+		var err error
+		p.For, err = ParseDuration(words[0])
+		p.Keys = words[1:]
+		return p, err
+	}
+	return b
+}
