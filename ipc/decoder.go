@@ -225,17 +225,6 @@ func (d *Decoder) key(b []byte) (string, bool) {
 	return string(b), true
 }
 
-// sizeOf returns the size of the first value of b, which a scanner has passed.
-func sizeOf(b []byte) int {
-	if h := heads[b[0]]; h.class == classFixed {
-		return 1 + int(h.arg)
-	}
-	var s Scanner
-	s.lim = Limits{Size: len(b), Depth: maxDepth + 1, Containers: len(b), Elements: len(b)}
-	n, _, _ := s.Scan(b)
-	return n
-}
-
 // ofKey names the key of a message that has begun, when it is there.
 func ofKey(b []byte) string {
 	if t, _ := next(b[1:]); t.kind == kindString {

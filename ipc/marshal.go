@@ -91,7 +91,7 @@ func appendSlice[T any](dst []byte, v []T, depth int) (_ []byte, err error) {
 	dst = appendArrayHead(dst, len(v))
 	for i := range v {
 		if dst, err = appendAny(dst, v[i], depth+1); err != nil {
-			return nil, within(err, fmt.Sprintf("[%d]", i))
+			return nil, inside(err, fmt.Sprintf("[%d]", i))
 		}
 	}
 	return dst, nil
@@ -109,11 +109,11 @@ func appendMap[K comparable, V any](dst []byte, v map[K]V, depth int) (_ []byte,
 	for k, x := range v {
 		pairs.key(dst)
 		if dst, err = appendAny(dst, k, depth+1); err != nil {
-			return nil, within(err, "key")
+			return nil, inside(err, "key")
 		}
 		pairs.value(dst)
 		if dst, err = appendAny(dst, x, depth+1); err != nil {
-			return nil, within(err, fmt.Sprintf("[%#v]", k))
+			return nil, inside(err, fmt.Sprintf("[%#v]", k))
 		}
 	}
 	dst, _ = pairs.sort(dst, false)
@@ -162,7 +162,7 @@ func encodable(v reflect.Value, depth int) error {
 	t := v.Type()
 	switch v.Kind() {
 	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer, reflect.Uintptr:
-		return &valueError{what: "a " + t.String()}
+		return &pathError{what: "a " + t.String() + " cannot be encoded"}
 	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
 		if v.IsNil() {
 			return nil
@@ -170,7 +170,7 @@ func encodable(v reflect.Value, depth int) error {
 	}
 	if t.Kind() != reflect.Interface {
 		if t.Implements(errorType) {
-			return &valueError{what: "an error (" + t.String() + ")"}
+			return &pathError{what: "an error (" + t.String() + ") cannot be encoded"}
 		}
 		if slices.ContainsFunc(marshalers, func(m reflect.Type) bool {
 			return t.Implements(m) || reflect.PointerTo(t).Implements(m)
@@ -190,16 +190,16 @@ func encodable(v reflect.Value, depth int) error {
 				return nil
 			}
 			if err := encodable(v.Index(i), depth+1); err != nil {
-				return within(err, fmt.Sprintf("[%d]", i))
+				return inside(err, fmt.Sprintf("[%d]", i))
 			}
 		}
 	case reflect.Map:
 		for iter := v.MapRange(); iter.Next(); {
 			if err := encodable(iter.Key(), depth+1); err != nil {
-				return within(err, "key")
+				return inside(err, "key")
 			}
 			if err := encodable(iter.Value(), depth+1); err != nil {
-				return within(err, fmt.Sprintf("[%v]", iter.Key()))
+				return inside(err, fmt.Sprintf("[%v]", iter.Key()))
 			}
 		}
 	case reflect.Struct:
@@ -209,7 +209,7 @@ func encodable(v reflect.Value, depth int) error {
 				continue
 			}
 			if err := encodable(v.Field(i), depth+1); err != nil {
-				return within(err, "."+f.Name)
+				return inside(err, "."+f.Name)
 			}
 		}
 	}
@@ -221,26 +221,4 @@ func plain(k reflect.Kind) bool {
 	return k >= reflect.Bool && k <= reflect.Uint64 || k == reflect.Float32 || k == reflect.Float64
 }
 
-var errDepth = &valueError{what: fmt.Sprintf("a value nested deeper than %d, or one that contains itself", maxDepth)}
-
-// valueError says what cannot be encoded, and where it sits.
-type valueError struct{ path, what string }
-
-func (e *valueError) Error() string {
-	if e.path == "" {
-		return e.what + " cannot be encoded"
-	}
-	return fmt.Sprintf("%s at %s cannot be encoded", e.what, e.path)
-}
-
-// within puts a step in front of the path of a valueError.
-func within(err error, step string) error {
-	e, ok := err.(*valueError) //nolint:errorlint // ours, never wrapped
-	switch {
-	case !ok:
-		return fmt.Errorf("%s: %w", step, err)
-	case e == errDepth:
-		return err // its path is of no use
-	}
-	return &valueError{path: step + e.path, what: e.what}
-}
+var errDepth = fmt.Errorf("a value nested deeper than %d, or one that contains itself, cannot be encoded", maxDepth)

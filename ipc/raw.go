@@ -1,13 +1,16 @@
 package ipc
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Raw is one encoded msgpack value. A nil or empty Raw is absent, which reads as nil.
 //
 // Inside other values a Raw stands for the value that it holds: in what Encode takes, and in what Decode fills.
 type Raw []byte
 
-// nilRaw is nil, encoded.
+// codeNil is nil, encoded.
 const codeNil = 0xc0
 
 // IsNil reports whether the value is nil or absent.
@@ -61,3 +64,25 @@ func (r Raw) check() error {
 
 // preview cuts what an error shows of b.
 func preview(b []byte) []byte { return b[:min(len(b), 24)] }
+
+// pathError says what is wrong with a part of a value, and where it sits.
+type pathError struct{ path, what string }
+
+func (e *pathError) Error() string {
+	if e.path == "" {
+		return e.what
+	}
+	return e.what + ", at " + e.path
+}
+
+// inside puts a step in front of where err sits.
+func inside(err error, step string) error {
+	var e *pathError
+	switch {
+	case errors.Is(err, errDepth):
+		return err // 128 steps help nobody
+	case errors.As(err, &e):
+		return &pathError{path: step + e.path, what: e.what}
+	}
+	return fmt.Errorf("%s: %w", step, err)
+}

@@ -25,9 +25,9 @@ type Scanner struct {
 	n    uint64 // and the length as far as it is known
 	skip uint64 // payload bytes still to pass
 
-	left  uint64 // values that the innermost open container owes
+	left  uint32 // values that the innermost open container owes
 	depth int
-	owed  [maxDepth + 1]uint64 // what the outer ones owe; one more for the tuple around a message's values
+	owed  [maxDepth + 1]uint32 // what the outer ones owe; one more for the tuple around a message's values
 }
 
 // NewScanner returns a Scanner with limits of its own.
@@ -143,7 +143,7 @@ func (s *Scanner) open(n uint64) {
 	default:
 		s.owed[s.depth] = s.left
 		s.depth++
-		s.left = n
+		s.left = uint32(n) //nolint:gosec // at most lim.Elements
 	}
 }
 

@@ -117,6 +117,21 @@ func next(b []byte) (t token, size int) {
 	}
 }
 
+// sizeOf returns the size of the first value of b, which a scanner has passed.
+func sizeOf(b []byte) (n int) {
+	for owed := 1; owed > 0; owed-- {
+		t, size := next(b[n:])
+		n += size
+		switch t.kind {
+		case kindArray:
+			owed += t.n
+		case kindMap:
+			owed += 2 * t.n
+		}
+	}
+	return n
+}
+
 // fixed reads a token whose size follows from its first byte.
 func fixed(c byte, p []byte) (token, int) {
 	size := 1 + len(p)

@@ -1,5 +1,7 @@
 package ipc
 
+import "math"
+
 // Wire names an encoding of the tuples.
 type Wire string
 
@@ -38,5 +40,6 @@ func (l Limits) orDefault() Limits {
 	if l.Elements <= 0 {
 		l.Elements = maxElements
 	}
+	l.Elements = min(l.Elements, math.MaxInt32)
 	return l
 }
