@@ -189,13 +189,18 @@ func commands(body []string) []command {
 			}
 			continue
 		}
-		for strings.HasSuffix(typed, "\\") && i+1 < len(body) {
+		for i+1 < len(body) && unfinished(typed) {
 			i++
 			typed += "\n" + body[i]
 		}
 		list = append(list, command{typed: typed})
 	}
 	return list
+}
+
+// unfinished reports whether bash would ask for another line.
+func unfinished(typed string) bool {
+	return strings.HasSuffix(typed, "\\") || exec.Command("bash", "-n", "-c", typed).Run() != nil
 }
 
 func first(lines []string) string {
@@ -433,5 +438,31 @@ func TestPattern(t *testing.T) {
 		if got := pattern(tt.shown).MatchString(plain(tt.printed)); got != tt.want {
 			t.Errorf("shown %q, printed %q: match = %v, want %v", tt.shown, tt.printed, got, tt.want)
 		}
+	}
+}
+
+// TestParse tests it, too.
+func TestParse(t *testing.T) {
+	text := "```console\n$ echo 'a\n  b' |\n  cat\na\n  b\n$ true \\\n  x\n```\n```text\n# a.master\nadd x\n```\n"
+	blocks, err := parse("x.md", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(blocks) != 2 || blocks[1].file != "a.master" || blocks[1].text != "add x\n" {
+		t.Fatalf("blocks = %+v", blocks)
+	}
+	want := []command{{"echo 'a\n  b' |\n  cat", "a\n  b\n"}, {"true \\\n  x", ""}}
+	if !slices.Equal(blocks[0].commands, want) {
+		t.Errorf("commands = %q, want %q", blocks[0].commands, want)
+	}
+	if _, err := parse("x.md", "```\n$ true\n```\n"); err == nil {
+		t.Error("commands outside a console block are not refused")
+	}
+	comments, err := parse("x.go", "// X does.\n//\n//\t$ echo a\n//\ta\n//\n//\tno command\n//\t$ false\npackage x\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(comments) != 2 || comments[0].commands[0] != (command{"echo a", "a\n"}) || comments[1].commands[0].typed != "false" {
+		t.Errorf("blocks of comments = %+v", comments)
 	}
 }
