@@ -1,0 +1,137 @@
+package evalx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"fandango/ipc"
+)
+
+func taskError(kind, format string, args ...any) *ipc.Error {
+	return &ipc.Error{Kind: ipc.KindTask, Type: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+func syntaxError(message string) *ipc.Error { return taskError("SyntaxError", "%s", message) }
+
+func typeError(format string, args ...any) *ipc.Error { return taskError("TypeError", format, args...) }
+
+func valueError(format string, args ...any) *ipc.Error {
+	return taskError("ValueError", format, args...)
+}
+
+// explain makes an error of the evaluator one that a Python user knows.
+func explain(err error) error {
+	var eval *starlark.EvalError
+	trace := ""
+	if errors.As(err, &eval) && hasFunction(eval.CallStack) {
+		trace = eval.Backtrace()
+	}
+	var known *ipc.Error
+	if errors.As(err, &known) {
+		if trace == "" || known.Trace != "" || known.Kind != ipc.KindTask {
+			return known
+		}
+		with := *known
+		with.Trace = trace
+		return &with
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var names resolve.ErrorList
+	if errors.As(err, &names) && len(names) > 0 {
+		return badName(names[0])
+	}
+	message := err.Error()
+	return &ipc.Error{Kind: ipc.KindTask, Type: classify(message), Message: message, Trace: trace, Cause: err}
+}
+
+// hasFunction reports whether a function of the user's was running: otherwise a trace says nothing.
+func hasFunction(stack starlark.CallStack) bool {
+	for _, frame := range stack {
+		if frame.Pos.IsValid() && frame.Name != expressionName && frame.Name != "<toplevel>" {
+			return true
+		}
+	}
+	return false
+}
+
+// undefined is the resolver's message for a name that it does not know.
+var undefined = regexp.MustCompile(`^undefined: (\S+)(?: \(did you mean (.*)\?\))?`)
+
+func badName(at resolve.Error) *ipc.Error {
+	m := undefined.FindStringSubmatch(at.Msg)
+	if m == nil {
+		return syntaxError(fmt.Sprintf("line %d: %s", at.Pos.Line, at.Msg))
+	}
+	message := fmt.Sprintf("name %q is not defined", m[1])
+	if m[2] != "" {
+		message += "; did you mean " + m[2] + "?"
+	}
+	return taskError("NameError", "%s", message)
+}
+
+// classes are Python's names for what Starlark says, first match wins.
+var classes = []struct {
+	pattern *regexp.Regexp
+	name    string
+}{
+	{regexp.MustCompile(`division by zero|modulo by zero`), "ZeroDivisionError"},
+	{regexp.MustCompile(`^key .* not in dict|missing key|^pop: dictionary is empty`), "KeyError"},
+	{regexp.MustCompile(`out of range|index .*out of`), "IndexError"},
+	{regexp.MustCompile(`has no \.\S+ (field|attribute|method)|has no \.`), "AttributeError"},
+	{regexp.MustCompile(`referenced before assignment`), "UnboundLocalError"},
+	{regexp.MustCompile(`stack overflow`), "RecursionError"},
+	{regexp.MustCompile(`too large|excessive repeat|out of range of|too big`), "OverflowError"},
+	{regexp.MustCompile(`^fail: `), "Error"},
+	{regexp.MustCompile(`invalid literal|cannot parse|got an empty|empty sequence|not enough values|too many values|substring not found|value not found|json\.(decode|encode|indent)`), "ValueError"},
+	{regexp.MustCompile(`want|missing argument|missing \d+ argument|accepts|unexpected keyword|unknown binary op|not iterable|invalid call|has no len|unhashable|not implemented|unknown unary op|not hashable|multiple values|cannot|unsupported`), "TypeError"},
+}
+
+func classify(message string) string {
+	for _, c := range classes {
+		if c.pattern.MatchString(message) {
+			return c.name
+		}
+	}
+	return "Error"
+}
+
+// notStarlark are things of Python that are not there, with what to write instead.
+var notStarlark = []struct {
+	pattern *regexp.Regexp
+	hint    string
+}{
+	{regexp.MustCompile(`\*\*`), "there is no **: write pow(a, b)"},
+	{regexp.MustCompile(`\bis\b`), "there is no is: write == or !="},
+	{regexp.MustCompile(`\b[fF]["']`), `there are no f-strings: write "%.2f" % x or "{}".format(x)`},
+	{regexp.MustCompile(`\b[uU]["']`), `there is no u"…": every string is Unicode`},
+	{regexp.MustCompile(`\b(try|except|finally|raise|class|with|del|assert|yield|async|await|global|nonlocal)\b`), "the language is Starlark: there is no try, raise, class, with, del, assert, yield or global"},
+	{regexp.MustCompile(`[<>=]=?[^<>=]+[<>]=?`), "comparisons cannot be chained: write a < b and b < c"},
+}
+
+// badSyntax says where the parser stopped, and what it may be.
+func badSyntax(text string, at syntax.Error) *ipc.Error {
+	message := at.Msg
+	if strings.Contains(text, "\n") {
+		message = fmt.Sprintf("line %d, column %d: %s", at.Pos.Line, at.Pos.Col, message)
+	} else {
+		message = fmt.Sprintf("column %d: %s", at.Pos.Col, message)
+	}
+	const near = 200 // what the parser stumbled over is not far
+	place := offset(text, at.Pos)
+	around := text[max(0, place-near):min(len(text), place+near)]
+	for _, n := range notStarlark {
+		if n.pattern.MatchString(around) {
+			return syntaxError(message + " (" + n.hint + ")")
+		}
+	}
+	return syntaxError(message)
+}

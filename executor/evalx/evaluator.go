@@ -1,0 +1,287 @@
+package evalx
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"fandango/executor"
+	"fandango/ipc"
+)
+
+// Config says how an Evaluator works. Its zero value is ready to use.
+type Config struct {
+	// Executor is what names are looked up on before they are evaluated, and the name `executor` of an expression.
+	// Its classes can be bound. nil: none.
+	Executor executor.Executor
+	// Timeout bounds each evaluation. 0: none.
+	Timeout time.Duration
+	// Steps bounds the steps of each evaluation; a step is a few nanoseconds. 0: DefaultSteps; below 0: none.
+	Steps int64
+	// Stderr gets what print writes. nil: os.Stderr.
+	Stderr io.Writer
+}
+
+// DefaultSteps is how many steps an evaluation may take when nothing else is said: some ten seconds of work.
+const DefaultSteps = 1_000_000_000
+
+// Evaluator is an executor of expressions. It runs one task at a time; others wait.
+type Evaluator struct {
+	cfg  Config
+	turn chan struct{} // holds one token while a task runs: guards all that follows
+
+	names   starlark.StringDict // built-ins, modules and the session, in one: looked up when an expression runs
+	on      any                 // what names are looked up on: a Go executor, or a thing of ours
+	of      int                 // how many workers there are; names reach one of them
+	cache   map[string]*starlark.Function
+	objects map[string]starlark.Value // instances made by __class__
+	now     *run
+}
+
+// run is one task's evaluation.
+type run struct {
+	ctx    context.Context
+	thread starlark.Thread
+	over   bool // all steps are used up
+}
+
+// New returns an Evaluator with an empty session.
+func New(cfg Config) *Evaluator {
+	if cfg.Stderr == nil {
+		cfg.Stderr = os.Stderr
+	}
+	if cfg.Steps == 0 {
+		cfg.Steps = DefaultSteps
+	}
+	e := &Evaluator{
+		cfg:     cfg,
+		turn:    make(chan struct{}, 1),
+		of:      1,
+		cache:   map[string]*starlark.Function{},
+		objects: map[string]starlark.Value{},
+	}
+	e.names = e.library()
+	if cfg.Executor != nil {
+		e.on = cfg.Executor
+		e.names["executor"] = e.wrap("executor", cfg.Executor)
+	}
+	return e
+}
+
+// Greet learns how many workers there are, and tells the names that are always there.
+func (e *Evaluator) Greet(g ipc.Greeting) ipc.Hello {
+	e.turn <- struct{}{}
+	defer func() { <-e.turn }()
+	e.of = max(1, g.Of)
+	var hello ipc.Hello
+	if greeter, ok := e.cfg.Executor.(executor.Greeter); ok {
+		hello = greeter.Greet(g)
+	}
+	hello.Targets = append(hello.Targets, callables(e.names)...)
+	return hello
+}
+
+// Execute resolves a tuple: a name of the executor, or else an expression.
+func (e *Evaluator) Execute(ctx context.Context, target, args ipc.Raw) (any, error) {
+	return e.exclusive(ctx, func(ctx context.Context) (any, error) {
+		result, err := executor.Resolve(ctx, e.on, e.eval, target, args)
+		if err != nil {
+			return nil, err
+		}
+		if v, ok := result.(starlark.Value); ok {
+			return encode(v)
+		}
+		return result, nil
+	})
+}
+
+// Bind makes an executor of a class of Config.Executor, or of the value of any expression; a callable value is called
+// when there are args.
+func (e *Evaluator) Bind(ctx context.Context, target, args ipc.Raw) error {
+	_, err := e.exclusive(ctx, func(ctx context.Context) (any, error) {
+		if binder, ok := e.cfg.Executor.(executor.Binder); ok && e.isClass(target) {
+			if err := binder.Bind(ctx, target, args); err != nil {
+				return nil, err
+			}
+			e.on = e.cfg.Executor
+			e.names["executor"] = e.wrap("executor", e.cfg.Executor)
+			return nil, nil //nolint:nilnil // a bind has no value
+		}
+		v, err := e.bindable(target)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := v.(starlark.Callable); ok && !args.IsNil() {
+			a, err := executor.ParseArgs(args)
+			if err != nil {
+				return nil, err
+			}
+			if v, err = e.call(v, a); err != nil {
+				return nil, err
+			}
+		}
+		e.on = e.bound(v)
+		e.names["executor"] = v
+		return nil, nil //nolint:nilnil // a bind has no value
+	})
+	return err
+}
+
+func (e *Evaluator) isClass(target ipc.Raw) bool {
+	greeter, ok := e.cfg.Executor.(executor.Greeter)
+	name, isText := target.Text()
+	if !ok || !isText {
+		return false
+	}
+	for _, class := range greeter.Greet(ipc.Greeting{}).Classes {
+		if class == name {
+			return true
+		}
+	}
+	return false
+}
+
+// bindable is the value that a bind's target stands for.
+func (e *Evaluator) bindable(target ipc.Raw) (starlark.Value, error) {
+	if source, ok := target.Text(); ok {
+		v, _, err := e.source(source)
+		return v, err
+	}
+	return decode(target)
+}
+
+// exclusive runs f as the one evaluation of its time, with a thread of its own and within the limits.
+func (e *Evaluator) exclusive(ctx context.Context, f func(context.Context) (any, error)) (any, error) {
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ipc.Errorf(ipc.KindCancelled, "waiting for the evaluator: %w", context.Cause(ctx))
+	}
+	defer func() { <-e.turn }()
+
+	outer := ctx
+	if e.cfg.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, e.cfg.Timeout)
+		defer cancel()
+	}
+	r := &run{ctx: ctx}
+	r.thread.Name = "task"
+	if e.cfg.Steps > 0 {
+		r.thread.SetMaxExecutionSteps(uint64(e.cfg.Steps))
+		r.thread.OnMaxSteps = func(t *starlark.Thread) {
+			r.over = true
+			t.Cancel("too many steps")
+		}
+	}
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { r.thread.Cancel("time is up") })
+		defer stop()
+	}
+	e.now = r
+	defer func() { e.now = nil }()
+
+	result, err := f(ctx)
+	switch {
+	case err == nil:
+		return result, nil
+	case r.over:
+		return nil, ipc.Errorf(ipc.KindTimeout, "stopped after %d steps, the evaluator's limit", e.cfg.Steps)
+	case outer.Err() != nil:
+		return nil, ipc.Errorf(ipc.KindCancelled, "the evaluation was cancelled: %w", context.Cause(outer))
+	case ctx.Err() != nil:
+		return nil, ipc.Errorf(ipc.KindTimeout, "stopped after %v, the evaluator's limit", e.cfg.Timeout)
+	}
+	return nil, explain(err)
+}
+
+// eval is the evaluator's part in [executor.Resolve].
+func (e *Evaluator) eval(_ context.Context, source string) (any, error) {
+	v, names, err := e.source(source)
+	switch {
+	case err != nil:
+		return nil, err
+	case names: // what a statement answers is a text, whatever it names
+		return v, nil
+	}
+	return e.thing(v), nil
+}
+
+// thing shows a value to [executor.Resolve].
+func (e *Evaluator) thing(v starlark.Value) any {
+	if _, ok := v.(starlark.Callable); ok {
+		return function{e, v}
+	}
+	return v
+}
+
+// call calls a value on the running task's thread.
+func (e *Evaluator) call(fn starlark.Value, args executor.Args) (starlark.Value, error) {
+	positional := make(starlark.Tuple, len(args.Positional))
+	for i, v := range args.Positional {
+		var err error
+		if positional[i], err = fromGo(v); err != nil {
+			return nil, fmt.Errorf("argument %d: %w", i+1, err)
+		}
+	}
+	named, err := keywords(args.Named)
+	if err != nil {
+		return nil, err
+	}
+	return starlark.Call(&e.now.thread, fn, positional, named)
+}
+
+// function is a Starlark callable as an executor's callable.
+type function struct {
+	e  *Evaluator
+	fn starlark.Value
+}
+
+// Call calls it.
+func (f function) Call(_ context.Context, args executor.Args) (any, error) {
+	return f.e.call(f.fn, args)
+}
+
+// bound is a value whose attributes are the names of tasks.
+type bound struct {
+	e *Evaluator
+	v starlark.Value
+}
+
+// boundFunction is one that takes the targets without args.
+type boundFunction struct {
+	bound
+	function
+}
+
+func (e *Evaluator) bound(v starlark.Value) any {
+	if _, ok := v.(starlark.Callable); ok {
+		return boundFunction{bound{e, v}, function{e, v}}
+	}
+	return bound{e, v}
+}
+
+// Lookup finds an attribute.
+func (b bound) Lookup(name string) (any, bool) {
+	attrs, ok := b.v.(starlark.HasAttrs)
+	if !ok {
+		return nil, false
+	}
+	v, err := attrs.Attr(name)
+	if err != nil || v == nil {
+		return nil, false
+	}
+	return b.e.thing(v), true
+}
+
+// Names lists the attributes.
+func (b bound) Names() []string {
+	if attrs, ok := b.v.(starlark.HasAttrs); ok {
+		return attrs.AttrNames()
+	}
+	return nil
+}

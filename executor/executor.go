@@ -1,0 +1,42 @@
+// Package executor is the worker's side: it finds what a task names, runs it, and answers.
+//
+// An [Executor] is made from a Go func ([Func]), from any Go value by its methods and fields ([Object]), or from a
+// [Registry] of names with typed handlers ([Handle]). [Main] serves one over the process's stdin and stdout, [Serve]
+// over any two streams, and [Local] runs one inside this process, without a worker process.
+//
+// What a tuple (key, target, args) means is decided in one place, [Resolve].
+package executor
+
+import (
+	"context"
+
+	"fandango/ipc"
+)
+
+// Executor runs tuples. The result is anything that [ipc.Encode] takes, or an [ipc.Raw]. A panic becomes the task's
+// error. Under [Serve] one call runs at a time; under [Local] as many as its workers.
+type Executor interface {
+	Execute(ctx context.Context, target, args ipc.Raw) (any, error)
+}
+
+// Binder is an executor that can be told what to run names on: build the class that target names with args, and keep it.
+type Binder interface {
+	Bind(ctx context.Context, target, args ipc.Raw) error
+}
+
+// Greeter is an executor that wants to know its master, or that has names to tell. [Serve] adds to the returned Hello
+// what it promises itself: the protocol, and the order of answers.
+type Greeter interface {
+	Greet(g ipc.Greeting) ipc.Hello
+}
+
+// Callable is a thing that can be called.
+type Callable interface {
+	Call(ctx context.Context, args Args) (any, error)
+}
+
+// Namespace is a thing with names: a thing that is looked up is a [Callable] or a value.
+type Namespace interface {
+	Lookup(name string) (thing any, ok bool)
+	Names() []string
+}

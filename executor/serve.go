@@ -1,0 +1,175 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fandango/ipc"
+)
+
+// Serve reads requests from in and writes answers to out, one at a time: each is written before the next one begins. It
+// returns nil when in ends, and otherwise why it could not go on. When ctx ends, it returns nil after the task at hand;
+// a Read that waits is interrupted only when in has a SetReadDeadline, as a pipe of os.Pipe has.
+//
+// A panic of e is an answer, an error of type "panic", with its stack on stderr. So is a value that cannot be encoded or
+// is larger than the wire's limits.
+func Serve(ctx context.Context, e Executor, in io.Reader, out io.Writer, wire ipc.Wire) error {
+	return newServer(e, in, out, wire).serve(ctx)
+}
+
+// server answers the requests of one stream.
+type server struct {
+	e    Executor
+	in   io.Reader
+	dec  *ipc.Decoder
+	enc  *ipc.Encoder
+	busy atomic.Bool // a request is read, and its answer is not written
+
+	ended bool  // there is nothing more to do
+	err   error // why, when it is not that the input ended
+}
+
+func newServer(e Executor, in io.Reader, out io.Writer, wire ipc.Wire) *server {
+	return &server{
+		e:   e,
+		in:  in,
+		dec: ipc.NewDecoder(in, ipc.DecoderConfig{Wire: wire}),
+		enc: ipc.NewEncoder(out, wire, ipc.Limits{}),
+	}
+}
+
+func (s *server) serve(ctx context.Context) error {
+	if in, ok := s.in.(interface{ SetReadDeadline(t time.Time) error }); ok {
+		stop := context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Unix(1, 0)) })
+		defer stop()
+	}
+	// A handler that calls runtime.Goexit, as t.FailNow does, ends the goroutine that it runs on: then there is a new one.
+	for !s.ended {
+		var wg sync.WaitGroup
+		wg.Go(func() { s.loop(ctx) })
+		wg.Wait()
+	}
+	return s.err
+}
+
+func (s *server) loop(ctx context.Context) {
+	for !s.ended && ctx.Err() == nil {
+		req, err := s.dec.Request()
+		if err != nil {
+			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
+				s.err = err
+			}
+			break
+		}
+		s.busy.Store(true)
+		s.answer(ctx, req)
+		s.busy.Store(false)
+	}
+	s.ended = true
+}
+
+// answer runs a request and writes its one answer.
+func (s *server) answer(ctx context.Context, req ipc.Request) {
+	conclude(
+		func() (any, error) { return s.run(ctx, req) },
+		func(result any, err error) {
+			if err := s.write(req.Key, result, err); err != nil {
+				s.ended, s.err = true, fmt.Errorf("answer %q: %w", req.Key, err)
+			}
+		},
+	)
+}
+
+func (s *server) run(ctx context.Context, req ipc.Request) (any, error) {
+	switch req.Key {
+	case ipc.KeyHello:
+		return s.hello(req), nil
+	case ipc.KeyBind:
+		binder, ok := s.e.(Binder)
+		if !ok {
+			return nil, typeError("this worker has no classes to bind")
+		}
+		return nil, binder.Bind(ctx, req.Target, req.Args)
+	case ipc.KeyAlive, ipc.KeyCancel, ipc.KeyProgress:
+		return nil, ipc.Errorf(ipc.KindInput, "this worker does not claim %s", req.Key)
+	}
+	return s.e.Execute(ctx, req.Target, req.Args)
+}
+
+func (s *server) hello(req ipc.Request) ipc.Hello {
+	var greeting ipc.Greeting
+	_ = req.Args.Decode(&greeting) // whoever greets otherwise tells nothing of himself
+	var h ipc.Hello
+	if greeter, ok := s.e.(Greeter); ok {
+		h = greeter.Greet(greeting)
+	}
+	if h.Name == "" {
+		h.Name = filepath.Base(os.Args[0])
+	}
+	h.Protocol = ipc.Protocol
+	h.Ordered = true
+	if runtime.GOOS != "windows" {
+		h.Diagnose = "SIGQUIT" // the Go runtime's own: all stacks on stderr
+	}
+	return h
+}
+
+func (s *server) write(key string, result any, err error) error {
+	if err == nil {
+		var raw ipc.Raw
+		if raw, err = toRaw(result); err == nil {
+			err = s.enc.Answer(key, raw)
+		}
+	}
+	if err != nil {
+		if ipc.KindOf(err) == ipc.KindInput && !strings.Contains(err.Error(), key) {
+			err = ipc.Errorf(ipc.KindInput, "answer of key %q: %w", key, err)
+		}
+		if err := s.enc.Failure(key, err); err != nil {
+			return err
+		}
+	}
+	return s.enc.Flush()
+}
+
+// toRaw encodes a result.
+func toRaw(result any) (ipc.Raw, error) {
+	if raw, ok := result.(ipc.Raw); ok {
+		return raw, nil
+	}
+	raw, err := ipc.Encode(result)
+	if err != nil {
+		return nil, ipc.Errorf(ipc.KindInput, "the result cannot be encoded: %w", err)
+	}
+	return raw, nil
+}
+
+// conclude runs f and calls done once with what became of it, even when f panics or ends its goroutine.
+func conclude(f func() (any, error), done func(any, error)) {
+	var result any
+	err := error(&ipc.Error{Kind: ipc.KindTask, Type: "goexit", Message: "the handler ended its goroutine (runtime.Goexit)"})
+	defer func() {
+		if p := recover(); p != nil {
+			result, err = nil, panicked(p)
+		}
+		done(result, err)
+	}()
+	result, err = f()
+}
+
+// panicked makes an error of a panic, and puts its stack on stderr.
+func panicked(p any) *ipc.Error {
+	stack := debug.Stack()
+	fmt.Fprintf(os.Stderr, "panic: %v\n\n%s", p, stack)
+	return &ipc.Error{Kind: ipc.KindTask, Type: "panic", Message: fmt.Sprint(p), Trace: string(stack)}
+}
