@@ -1,0 +1,115 @@
+//go:build unix
+
+package pool_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"fandango/ipc"
+	"fandango/pool"
+)
+
+var (
+	kills = flag.Int("kills", 100, "workers that the storm kills")
+	storm = flag.Int("storm", 20, "tasks per kill")
+)
+
+// TestKillStorm holds P1: whatever is killed, each accepted task has one outcome, and by the workers' own ledger none is
+// begun more often than its retries allow. Run it with -args -kills 1000 for the figure of the catalogue.
+func TestKillStorm(t *testing.T) {
+	for _, retries := range []int{0, 2} {
+		t.Run(fmt.Sprint("retries ", retries), func(t *testing.T) { killStorm(t, retries) })
+	}
+}
+
+func killStorm(t *testing.T, retries int) {
+	p, _ := start(t, pool.Config{Workers: 4})
+	ledger := filepath.Join(t.TempDir(), "ledger")
+	tasks := *kills * *storm
+	outcomes := make([]atomic.Int32, tasks)
+	var done, crashed, strange atomic.Int64
+	var all sync.WaitGroup
+
+	stop, stopped := make(chan struct{}), make(chan int)
+	go func() {
+		killed := 0
+		defer func() { stopped <- killed }()
+		for killed < *kills {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(rand.IntN(4000)) * time.Microsecond):
+			}
+			w := p.Workers()[rand.IntN(4)]
+			if w.PID != 0 && (w.State == pool.StateReady || w.State == pool.StateBusy) {
+				if syscall.Kill(-w.PID, syscall.SIGKILL) == nil {
+					killed++
+				}
+			}
+		}
+	}()
+	for i := range tasks {
+		all.Add(1)
+		one := task(t, fmt.Sprint(i), "ledger", ledger)
+		one.Retries = retries
+		err := p.Submit(t.Context(), one, func(o ipc.Outcome) {
+			outcomes[i].Add(1)
+			switch ipc.KindOf(o.Err) {
+			case "":
+				done.Add(1)
+			case ipc.KindCrash:
+				crashed.Add(1)
+			default:
+				strange.Add(1)
+			}
+			all.Done()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%*storm == 0 { // spread the tasks over the storm
+			<-time.After(2 * time.Millisecond)
+		}
+	}
+	all.Wait()
+	close(stop)
+	killed := <-stopped
+
+	for i := range outcomes {
+		if n := outcomes[i].Load(); n != 1 {
+			t.Errorf("task %d has %d outcomes", i, n)
+		}
+	}
+	begun := map[string]int{}
+	written, err := os.ReadFile(ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range strings.Lines(string(written)) {
+		begun[strings.TrimSpace(key)]++
+	}
+	most := 0
+	for key, n := range begun {
+		most = max(most, n)
+		if n > retries+1 {
+			t.Errorf("task %s was begun %d times, with %d retries", key, n, retries)
+		}
+	}
+	if int(done.Load()) > len(begun) {
+		t.Errorf("%d tasks are done, and %d were begun", done.Load(), len(begun))
+	}
+	if strange.Load() != 0 {
+		t.Errorf("%d outcomes are neither done nor crash", strange.Load())
+	}
+	t.Logf("%d kills, %d tasks: %d done, %d crash; begun at most %d times", killed, tasks, done.Load(), crashed.Load(), most)
+}
