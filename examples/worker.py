@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
-"""A worker in Python's standard library alone: one JSON array a line, down and up.
+r"""A worker in Python's standard library alone: one JSON array a line, down and up.
 
-    printf 'add 2 3\nmean 1 2 6\n' | master run --wire json -- python3 examples/worker.py
-    master run --csv --named --wire json -t chill testdata/seattle-weather.csv -- python3 examples/worker.py
+    $ printf 'add 2 3\nmean 1 2 6\ncrash\n' | master run -k -j 1 --wire json -- python3 examples/worker.py
+    …
+    $ master run --csv --named --wire json -t chill -o raw testdata/seattle-weather.csv -- \
+    python3 examples/worker.py | sort -t , -k 2 -g | head -n 1
+    …
 
 Run by hand, it is its own debugger:
 
-    echo '["k", "add", [2, 3]]' | python3 examples/worker.py
+    $ echo '["k", "add", [2, 3]]' | python3 examples/worker.py
+    ["k", 5]
 """
 import json
+import math
 import os
 import sys
+import time
 import traceback
 
 # stdout is for answers. Keep it for them, and let whatever else prints go to stderr, which master shows as log.
@@ -34,6 +40,14 @@ def chill(date, temp_min, wind, **_):
     return [date, round(13.12 + 0.6215 * temp_min - 11.37 * v + 0.3965 * temp_min * v, 1)]
 
 
+def read(name):
+    """Stands in for a control system: values that drift around a mean."""
+    means = {"vacuum/pressure": 3.1e-9, "ring/current": 119.1}
+    if name not in means:
+        raise LookupError(f"no such attribute: {name}")
+    return float(f"{means[name] * (1 + math.sin(time.time()) / 100):.4g}")
+
+
 def crash():
     """Dies in the middle of a task, to show what master makes of that."""
     print("about to die", file=sys.stderr, flush=True)
@@ -46,7 +60,7 @@ def hello(**greeting):
     return {"name": "worker.py", "protocol": 1, "ordered": True, "targets": names}
 
 
-TARGETS = {"__HELLO": hello, "add": add, "mean": mean, "chill": chill, "crash": crash}
+TARGETS = {"__HELLO": hello, "add": add, "mean": mean, "chill": chill, "read": read, "crash": crash}
 
 
 def call(target, args):

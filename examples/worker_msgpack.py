@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""A worker that speaks msgpack, the default wire: bytes stay bytes, times stay times, and it is faster than JSON.
+r"""A worker that speaks msgpack, the default wire: bytes stay bytes, times stay times, and it is faster than JSON.
 
 Needs the msgpack package: apt install python3-msgpack, which is seen by /usr/bin/python3, or pip install msgpack.
 
-    printf 'digest alba\nspectrum 8\n' | master run -- /usr/bin/python3 examples/worker_msgpack.py
+    $ printf 'digest alba\nspectrum 3\nnope\n' | master run -k -j 1 -- /usr/bin/python3 examples/worker_msgpack.py
+    …
 """
 import hashlib
 import math
