@@ -40,22 +40,15 @@ func killStorm(t *testing.T, retries int) {
 	var done, crashed, strange atomic.Int64
 	var all sync.WaitGroup
 
-	stop, stopped := make(chan struct{}), make(chan int)
+	// Each batch of tasks waits for one kill, which falls somewhere into the batch.
+	killed := make(chan struct{})
 	go func() {
-		killed := 0
-		defer func() { stopped <- killed }()
-		for killed < *kills {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Duration(rand.IntN(4000)) * time.Microsecond):
+		for range *kills {
+			<-time.After(time.Duration(rand.IntN(2000)) * time.Microsecond)
+			for !killOne(p) {
+				<-time.After(100 * time.Microsecond)
 			}
-			w := p.Workers()[rand.IntN(4)]
-			if w.PID != 0 && (w.State == pool.StateReady || w.State == pool.StateBusy) {
-				if syscall.Kill(-w.PID, syscall.SIGKILL) == nil {
-					killed++
-				}
-			}
+			killed <- struct{}{}
 		}
 	}()
 	for i := range tasks {
@@ -77,13 +70,11 @@ func killStorm(t *testing.T, retries int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i%*storm == 0 { // spread the tasks over the storm
-			<-time.After(2 * time.Millisecond)
+		if i%*storm == *storm-1 {
+			<-killed
 		}
 	}
 	all.Wait()
-	close(stop)
-	killed := <-stopped
 
 	for i := range outcomes {
 		if n := outcomes[i].Load(); n != 1 {
@@ -111,5 +102,13 @@ func killStorm(t *testing.T, retries int) {
 	if strange.Load() != 0 {
 		t.Errorf("%d outcomes are neither done nor crash", strange.Load())
 	}
-	t.Logf("%d kills, %d tasks: %d done, %d crash; begun at most %d times", killed, tasks, done.Load(), crashed.Load(), most)
+	t.Logf("%d kills, %d tasks: %d done, %d crash; begun at most %d times", *kills, tasks, done.Load(), crashed.Load(), most)
+}
+
+// killOne kills some worker that takes tasks; false when there is none.
+func killOne(p *pool.Pool) bool {
+	workers := p.Workers()
+	w := workers[rand.IntN(len(workers))]
+	takes := w.State == pool.StateReady || w.State == pool.StateBusy
+	return takes && syscall.Kill(-w.PID, syscall.SIGKILL) == nil
 }
