@@ -72,6 +72,9 @@ func (p *pairs) value(dst []byte) { p.bounds[len(p.bounds)-1].value = len(dst) }
 // sort puts the pairs from start to the end of dst in order and says how many there are. With unique, the last of
 // equal keys stays.
 func (p *pairs) sort(dst []byte, unique bool) ([]byte, int) {
+	if len(p.bounds) < 2 {
+		return dst, len(p.bounds)
+	}
 	type pair struct{ key, all []byte }
 	list := make([]pair, len(p.bounds))
 	sorted := true

@@ -58,9 +58,7 @@ type Decoder struct {
 // NewDecoder returns a Decoder that reads from r.
 func NewDecoder(r io.Reader, cfg DecoderConfig) *Decoder {
 	lim := cfg.Limits.orDefault()
-	// The tuple itself is no part of its values.
-	scan := Limits{Size: lim.Size, Depth: lim.Depth + 1, Containers: lim.Containers + 1, Elements: lim.Elements + 4}
-	return &Decoder{r: r, cfg: cfg, lim: lim, scanner: Scanner{lim: scan}}
+	return &Decoder{r: r, cfg: cfg, lim: lim, scanner: Scanner{lim: lim, around: 1}}
 }
 
 // Request reads the next request. The error is io.EOF when the input ends between two of them; an *Error of kind

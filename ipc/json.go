@@ -3,6 +3,7 @@ package ipc
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -25,7 +26,7 @@ func (r Raw) AppendJSON(dst []byte) []byte {
 	if len(r) == 0 {
 		return append(dst, "null"...)
 	}
-	w := jsonWriter{dst: dst}
+	w := jsonWriter{dst: slices.Grow(dst, len(r)+16)}
 	if rest, ok := w.value(r, 0); ok && len(rest) == 0 {
 		return w.dst
 	}
@@ -62,7 +63,7 @@ func (w *jsonWriter) value(b []byte, depth int) (rest []byte, ok bool) {
 	case kindExt:
 		w.extension(t)
 	case kindArray, kindMap:
-		if depth > maxDepth {
+		if depth == maxDepth {
 			return nil, false
 		}
 		if t.kind == kindMap {

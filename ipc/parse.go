@@ -148,7 +148,7 @@ func (p *jsonParser) object(depth int) error {
 	literal, unwrap := p.literal, false
 	p.literal = false
 	start := p.reserve()
-	pairs := newPairs(p.dst, 8)
+	pairs := newPairs(p.dst, 0)
 	n, err := p.list('}', func() error {
 		if err := p.name(&pairs); err != nil {
 			return err

@@ -11,13 +11,14 @@ import (
 //
 // The zero Scanner is ready, with the default limits.
 type Scanner struct {
-	lim Limits
-	err error
+	lim    Limits
+	around int // 1: the tuple around a message's values counts for none of the limits but the size
+	err    error
 
 	// least is what the value takes at least: the bytes seen, those announced, and one for each value still owed.
 	// 0: no value has begun.
 	least      uint64
-	elements   uint64
+	elements   int64
 	containers int
 
 	code byte   // the head that is being read,
@@ -49,7 +50,8 @@ func (s *Scanner) Scan(b []byte) (n int, done bool, err error) {
 		if s.lim.Size == 0 {
 			s.lim = s.lim.orDefault()
 		}
-		s.least, s.elements, s.containers, s.left, s.depth = 1, 1, 0, 1, 0
+		s.least, s.left, s.depth = 1, 1, 0
+		s.elements, s.containers = 1-4*int64(s.around), -s.around
 	}
 	for i := 0; i < len(b); {
 		switch {
@@ -129,17 +131,17 @@ func (s *Scanner) scalar(payload uint64) {
 func (s *Scanner) open(n uint64) {
 	s.left--
 	s.least += n
-	s.elements += n
+	s.elements += int64(n) //nolint:gosec // at most 33 bits
 	s.containers++
 	switch {
 	case s.least > uint64(s.lim.Size): //nolint:gosec // above zero
 		s.err = limitError{"bytes", s.least, s.lim.Size}
-	case s.elements > uint64(s.lim.Elements): //nolint:gosec // above zero
-		s.err = limitError{"values", s.elements, s.lim.Elements}
+	case s.elements > int64(s.lim.Elements):
+		s.err = limitError{"values", uint64(s.elements), s.lim.Elements} //nolint:gosec // a count
 	case s.containers > s.lim.Containers:
 		s.err = limitError{"arrays and maps", uint64(s.containers), s.lim.Containers} //nolint:gosec // a count
-	case s.depth == s.lim.Depth:
-		s.err = limitError{"levels of nesting", uint64(s.depth + 1), s.lim.Depth} //nolint:gosec // a count
+	case s.depth == s.lim.Depth+s.around:
+		s.err = limitError{"levels of nesting", uint64(s.lim.Depth + 1), s.lim.Depth} //nolint:gosec // a count
 	default:
 		s.owed[s.depth] = s.left
 		s.depth++
