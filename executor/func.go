@@ -181,8 +181,11 @@ func (f *function) arguments(args Args) (reflect.Value, error) {
 		}
 	}
 	if n := len(args.Positional); n > len(f.fields.names) {
-		return p, typeError(fmt.Sprintf("%s takes at most %s: %s (%d given)",
-			f.name, count(len(f.fields.names)), orNone(f.fields.names), n))
+		takes := "no arguments"
+		if len(f.fields.names) > 0 {
+			takes = "at most " + count(len(f.fields.names)) + ": " + orNone(f.fields.names)
+		}
+		return p, typeError(fmt.Sprintf("%s takes %s (%d given)", f.name, takes, n))
 	}
 	for i, v := range args.Positional {
 		if m := convert(v, to.Field(f.fields.index[i])); m != nil {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,12 +52,7 @@ func (s *server) serve(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Unix(1, 0)) })
 		defer stop()
 	}
-	// A handler that calls runtime.Goexit, as t.FailNow does, ends the goroutine that it runs on: then there is a new one.
-	for !s.ended {
-		var wg sync.WaitGroup
-		wg.Go(func() { s.loop(ctx) })
-		wg.Wait()
-	}
+	persist(func() { s.loop(ctx) })
 	return s.err
 }
 
@@ -125,16 +119,17 @@ func (s *server) hello(req ipc.Request) ipc.Hello {
 }
 
 func (s *server) write(key string, result any, err error) error {
+	var raw ipc.Raw
 	if err == nil {
-		var raw ipc.Raw
-		if raw, err = toRaw(result); err == nil {
-			err = s.enc.Answer(key, raw)
-		}
+		raw, err = toRaw(result)
+	}
+	if ipc.KindOf(err) == ipc.KindInput { // what the encoder says itself names the key, too
+		err = ipc.Errorf(ipc.KindInput, "answer of key %q: %w", key, err)
+	}
+	if err == nil {
+		err = s.enc.Answer(key, raw)
 	}
 	if err != nil {
-		if ipc.KindOf(err) == ipc.KindInput && !strings.Contains(err.Error(), key) {
-			err = ipc.Errorf(ipc.KindInput, "answer of key %q: %w", key, err)
-		}
 		if err := s.enc.Failure(key, err); err != nil {
 			return err
 		}
@@ -154,10 +149,25 @@ func toRaw(result any) (ipc.Raw, error) {
 	return raw, nil
 }
 
+// persist runs loop on a goroutine of its own until it returns. A handler that calls runtime.Goexit, as t.FailNow does,
+// ends the goroutine that it runs on: then there is a new one.
+func persist(loop func()) {
+	for returned := false; !returned; {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			loop()
+			returned = true
+		})
+		wg.Wait()
+	}
+}
+
+var errGoexit = &ipc.Error{Kind: ipc.KindTask, Type: "goexit", Message: "the handler ended its goroutine (runtime.Goexit)"}
+
 // conclude runs f and calls done once with what became of it, even when f panics or ends its goroutine.
 func conclude(f func() (any, error), done func(any, error)) {
 	var result any
-	err := error(&ipc.Error{Kind: ipc.KindTask, Type: "goexit", Message: "the handler ended its goroutine (runtime.Goexit)"})
+	err := error(errGoexit)
 	defer func() {
 		if p := recover(); p != nil {
 			result, err = nil, panicked(p)

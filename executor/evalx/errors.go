@@ -56,7 +56,7 @@ func explain(err error) error {
 // hasFunction reports whether a function of the user's was running: otherwise a trace says nothing.
 func hasFunction(stack starlark.CallStack) bool {
 	for _, frame := range stack {
-		if frame.Pos.IsValid() && frame.Name != expressionName && frame.Name != "<toplevel>" {
+		if frame.Pos.Line > 0 && frame.Name != expressionName && frame.Name != "<toplevel>" {
 			return true
 		}
 	}

@@ -1,0 +1,208 @@
+package executor_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"fandango/executor"
+	"fandango/ipc"
+)
+
+// evil is an object whose methods misbehave.
+type evil struct{ calls int }
+
+func (e *evil) Panic(v any) any    { panic(v) }
+func (e *evil) PanicNil() any      { var m map[string]int; m["x"]++; return nil }
+func (e *evil) Goexit() any        { runtime.Goexit(); return nil }
+func (e *evil) Channel() any       { return make(chan int) }
+func (e *evil) Large(n int) string { return strings.Repeat("x", n) }
+func (e *evil) Count() int         { e.calls++; return e.calls }
+func (e *evil) Typed() error {
+	return &ipc.Error{Kind: ipc.KindTask, Type: "DeviceError", Message: "off", Trace: "here"}
+}
+func (e *evil) Wrapped() error         { return errors.Join(errors.New("a"), errors.New("b")) }
+func (e *evil) Echo(v any) any         { return v }
+func (e *evil) Error() (string, error) { return "dropped", errors.New("with a value") }
+
+// ask serves requests (key, target, args) and returns the answers.
+func ask(t *testing.T, e executor.Executor, wire ipc.Wire, requests ...[3]any) []ipc.Answer {
+	t.Helper()
+	var in, out bytes.Buffer
+	enc := ipc.NewEncoder(&in, wire, ipc.Limits{})
+	for _, r := range requests {
+		var args ipc.Raw
+		if r[2] != nil {
+			args = encoded(t, r[2])
+		}
+		if err := enc.Request(r[0].(string), encoded(t, r[1]), args); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := enc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := executor.Serve(t.Context(), e, &in, &out, wire); err != nil {
+		t.Fatalf("Serve: %v", err)
+	}
+	dec := ipc.NewDecoder(&out, ipc.DecoderConfig{Wire: wire})
+	var answers []ipc.Answer
+	for {
+		a, err := dec.Answer()
+		if errors.Is(err, io.EOF) {
+			return answers
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Value = slices.Clone(a.Value)
+		answers = append(answers, a)
+	}
+}
+
+// quiet drops what the test's own panics write to stderr.
+func quiet(t *testing.T) {
+	t.Helper()
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr := os.Stderr
+	os.Stderr = null
+	t.Cleanup(func() { os.Stderr = stderr; null.Close() })
+}
+
+func TestServeAnswersEachRequestOnce(t *testing.T) {
+	quiet(t)
+	for _, wire := range []ipc.Wire{ipc.Msgpack, ipc.JSON} {
+		answers := ask(t, executor.Object(&evil{}), wire,
+			[3]any{"a", "count", nil},
+			[3]any{"b", "panic", []any{"boom"}},
+			[3]any{"c", "panic_nil", nil},
+			[3]any{"d", "goexit", nil},
+			[3]any{"e", "channel", nil},
+			[3]any{"g", "typed", nil},
+			[3]any{"h", "wrapped", nil},
+			[3]any{"i", "error", nil},
+			[3]any{"j", "count", nil},
+			[3]any{"ключ\n", "echo", []any{map[string]any{"a": []any{1, nil, 2.5, "ü"}}}},
+		)
+		want := []string{
+			`a 1`,
+			`b task panic: boom`,
+			`c task panic: assignment to entry in nil map`,
+			`d task goexit: the handler ended its goroutine (runtime.Goexit)`,
+			`e input answer of key "e": the result cannot be encoded`,
+			`g task DeviceError: off`,
+			"h task a\nb",
+			`i task with a value`,
+			`j 2`,
+			"ключ\n {\"a\":[1,null,2.5,\"ü\"]}",
+		}
+		if len(answers) != len(want) {
+			t.Fatalf("%s: %d answers, want %d", wire, len(answers), len(want))
+		}
+		for i, a := range answers {
+			got := a.Key + " " + a.Value.String()
+			if a.Err != nil {
+				got = a.Key + " " + string(a.Err.Kind) + " " + a.Err.Error()
+			}
+			if !strings.HasPrefix(got, want[i]) {
+				t.Errorf("%s: answer %d = %q, want %q", wire, i, got, want[i])
+			}
+		}
+		if !strings.Contains(answers[1].Err.Trace, "evil).Panic") || answers[5].Err.Trace != "here" {
+			t.Errorf("%s: traces %q, %q", wire, answers[1].Err.Trace, answers[5].Err.Trace)
+		}
+	}
+}
+
+func TestServeLargeAnswerNamesKeySizeAndLimit(t *testing.T) {
+	answers := ask(t, executor.Object(&evil{}), ipc.Msgpack, [3]any{"big one", "large", []any{65 << 20}})
+	for _, part := range []string{`"big one"`, "68157", "67108864"} {
+		if got := answers[0].Err.Error(); !strings.Contains(got, part) {
+			t.Errorf("error %q does not name %s", got, part)
+		}
+	}
+}
+
+func TestServeGreets(t *testing.T) {
+	var reg executor.Registry
+	executor.Class(&reg, "Device", func(context.Context, string) (*device, error) { return &device{Unit: "K"}, nil })
+	executor.Handle(&reg, "one", func(context.Context, struct{}) (int, error) { return 1, nil })
+	answers := ask(t, &reg, ipc.Msgpack,
+		[3]any{ipc.KeyHello, ipc.KeyHello, ipc.Greeting{Protocol: 1, Of: 2}},
+		[3]any{ipc.KeyBind, "Device", []any{"K"}},
+		[3]any{"k", "unit", nil},
+		[3]any{ipc.KeyBind, "Nothing", nil},
+		[3]any{ipc.KeyAlive, nil, nil},
+		[3]any{ipc.KeyHello, ipc.KeyHello, "not a greeting"},
+	)
+	var hello ipc.Hello
+	if err := answers[0].Value.Decode(&hello); err != nil {
+		t.Fatal(err)
+	}
+	if !hello.Ordered || hello.Protocol != 1 || hello.Name == "" || !slices.Equal(hello.Targets, []string{"one"}) ||
+		!slices.Equal(hello.Classes, []string{"Device"}) || runtime.GOOS != "windows" && hello.Diagnose != "SIGQUIT" {
+		t.Errorf("hello = %+v", hello)
+	}
+	if a := answers[1]; a.Err != nil || !a.Value.IsNil() {
+		t.Errorf("bind = %v, %v", a.Value, a.Err)
+	}
+	if got := answers[2].Value.String(); got != `"K"` {
+		t.Errorf("unit = %s", got)
+	}
+	for _, i := range []int{3, 4} {
+		if answers[i].Err == nil {
+			t.Errorf("answer %d is no error: %v", i, answers[i].Value)
+		}
+	}
+	if answers[5].Err != nil {
+		t.Errorf("a strange greeting: %v", answers[5].Err)
+	}
+	if a := ask(t, executor.Object(&evil{}), ipc.Msgpack, [3]any{ipc.KeyBind, "Device", nil}); a[0].Err == nil {
+		t.Error("a worker without classes was bound")
+	}
+}
+
+func TestServeEnds(t *testing.T) {
+	e := executor.Object(&evil{})
+	if err := executor.Serve(t.Context(), e, strings.NewReader("\x93\xa1k\xa5cou"), io.Discard, ipc.Msgpack); !errors.Is(err, ipc.ErrProtocol) {
+		t.Errorf("a request cut short: %v", err)
+	}
+	if err := executor.Serve(t.Context(), e, strings.NewReader("\x93\xa1k\xa5count\xc0"), failing{}, ipc.Msgpack); err == nil || !strings.Contains(err.Error(), "pipe is gone") {
+		t.Errorf("nobody reads: %v", err)
+	}
+	slow := iotest.OneByteReader(strings.NewReader("\x93\xa1k\xa5count\xc0\x93\xa1k\xa5count\xc0"))
+	var out bytes.Buffer
+	if err := executor.Serve(t.Context(), e, slow, &out, ipc.Msgpack); err != nil || out.String() != "\x92\xa1k\x02\x92\xa1k\x03" {
+		t.Errorf("one byte at a time: % x, %v", out.Bytes(), err)
+	}
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("the pipe is gone") }
+
+func TestServeEndsWithItsContext(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- executor.Serve(ctx, executor.Object(&evil{}), r, io.Discard, ipc.Msgpack) }()
+	cancel()
+	if err := <-served; err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+}
