@@ -84,6 +84,9 @@ func TestBombsInsideDecodedValues(t *testing.T) {
 	for name, bomb := range bombs() {
 		for how, r := range map[string]Raw{"alone": bomb, "in an array": append([]byte{0x91}, bomb...), "in a map": append([]byte{0x81, 0xa1, 'a'}, bomb...)} {
 			types := []any{new(any), new([]any)}
+			if len(r) >= 1<<20 && how != "alone" {
+				continue // once is slow enough
+			}
 			if len(r) < 1<<20 {
 				types = append(types, new([][]any), new([]byte), new(string), new(map[string]any), new(map[string]string), new([]Raw), new(point))
 			}

@@ -48,7 +48,11 @@ func (d *Decoder) begin(answer bool) bool {
 		n, found = textBefore(b, d.cfg.Oldest)
 		d.text(n)
 	} else if len(b) > 0 && !beginsTuple(b[0]) {
-		_ = d.die("a request must be an array of 3; this is something else")
+		if b[0] == '[' {
+			_ = d.die("a request must be an array of 3; this is JSON: set MASTER_WIRE=json to read it")
+		} else {
+			_ = d.die("a request must be an array of 3; this is something else")
+		}
 		return false
 	}
 	b := d.unread()
