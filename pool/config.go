@@ -30,8 +30,30 @@ type Config struct {
 	StartTimeout time.Duration // from a worker's start to its first answer; 0: 30 s
 	Grace        time.Duration // how long running tasks may go on when Run's context ends; 0: 10 s; below 0: no limit
 
+	// MaxWorkers lets the pool grow up to that many while tasks wait and no worker is idle; 0: Workers, it never grows.
+	// What it has grown by goes again after IdleAfter (0: 1 min) without work.
+	MaxWorkers int
+	IdleAfter  time.Duration
+	Recycle    Recycle   // when a worker that is well is replaced all the same
+	Intensity  Intensity // when the group is called unhealthy
+
 	Log   hclog.Logger // what happens, for whoever looks for a fault; nil: nowhere
 	Event func(Event)  // is told what happens, from several goroutines at once, and must not block; nil: nobody
+}
+
+// Recycle says when a worker that is well is replaced. Its successor is started first, and it finishes what it runs. The
+// zero value never does it.
+type Recycle struct {
+	Tasks  int           // after so many answers, ± 10 %, so that the workers of a pool do not go in step
+	Age    time.Duration // after so long a life, ± 10 %
+	Memory int64         // above so many resident bytes; ignored, with a warning, for a worker that has them when ready
+}
+
+// Intensity is how many lives of workers may come to nothing within a time: no answer given, and ready for less than
+// 10 s.
+type Intensity struct {
+	Failures int           // 0: 5 for each of Workers
+	Within   time.Duration // 0: 1 min
 }
 
 func withDefaults(c Config) (Config, error) {
@@ -46,7 +68,12 @@ func withDefaults(c Config) (Config, error) {
 	if strings.ContainsAny(c.Name, "/\n") {
 		return c, ipc.Errorf(ipc.KindInput, "pool: group name %q: it may have no slash and no newline", c.Name)
 	}
-	for name, n := range map[string]int{"Workers": c.Workers, "Queue": c.Queue} {
+	for name, n := range map[string]int64{
+		"Workers": int64(c.Workers), "MaxWorkers": int64(c.MaxWorkers), "Queue": int64(c.Queue), "IdleAfter": int64(c.IdleAfter),
+		"Recycle.Tasks": int64(c.Recycle.Tasks), "Recycle.Age": int64(c.Recycle.Age), "Recycle.Memory": c.Recycle.Memory,
+		"Intensity.Failures": int64(c.Intensity.Failures), "Intensity.Within": int64(c.Intensity.Within),
+		"StartTimeout": int64(c.StartTimeout),
+	} {
 		if n < 0 {
 			return c, ipc.Errorf(ipc.KindInput, "pool: %s is %d; it must not be below 0", name, n)
 		}
@@ -61,6 +88,13 @@ func withDefaults(c Config) (Config, error) {
 	setDefault(&c.Name, "main")
 	setDefault(&c.Limits.Size, 64<<20) // as in ipc, but Submit needs to know it
 	setDefault(&c.Workers, runtime.NumCPU())
+	setDefault(&c.MaxWorkers, c.Workers)
+	if c.MaxWorkers < c.Workers {
+		return c, ipc.Errorf(ipc.KindInput, "pool: MaxWorkers is %d, below Workers, %d", c.MaxWorkers, c.Workers)
+	}
+	setDefault(&c.IdleAfter, time.Minute)
+	setDefault(&c.Intensity.Failures, 5*c.Workers)
+	setDefault(&c.Intensity.Within, time.Minute)
 	setDefault(&c.Queue, 100_000)
 	setDefault(&c.StartTimeout, 30*time.Second)
 	setDefault(&c.Grace, 10*time.Second)

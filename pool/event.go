@@ -67,9 +67,33 @@ type Exited struct {
 	Worker string
 	PID    int
 	Exit   ipc.Exit
-	Key    string        // of the task that was running; "" when none was
-	Err    error         // why the pool ended it; nil when it ended by itself
-	Next   time.Duration // until its replacement starts; below 0: there will be none
+	Key    string // of the task that was running; "" when none was
+	Err    error  // why the pool ended it; nil when it ended by itself
+	// Retired says that this is no fault: it was let go, or ended by itself with nothing to do and exit code 0.
+	Retired bool
+	Next    time.Duration // until its replacement starts; below 0: it has been replaced already, or will not be
+}
+
+// Unhealthy says, once, that lives of workers came to nothing more often than the intensity allows. The pool goes on
+// trying, slowly.
+type Unhealthy struct {
+	Group  string
+	Reason error // of the last failure
+	Failed int   // failures
+	Within time.Duration
+}
+
+// Healthy says that a worker of an unhealthy pool has answered a task.
+type Healthy struct {
+	Group string
+	After time.Duration // since it became unhealthy
+}
+
+// Resized says that the pool has another number of slots.
+type Resized struct {
+	Group    string
+	From, To int
+	Why      string
 }
 
 func (Started) event()     {}
@@ -80,3 +104,6 @@ func (NeverReady) event()  {}
 func (Text) event()        {}
 func (Stderr) event()      {}
 func (Exited) event()      {}
+func (Unhealthy) event()   {}
+func (Healthy) event()     {}
+func (Resized) event()     {}

@@ -8,7 +8,6 @@ package pool
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 type Pool struct {
 	cfg     Config
 	spawner *proc.Spawner
-	slots   []*slot
 
 	draining  chan struct{} // closed: start nothing new
 	graceOver chan struct{} // closed: running tasks have had their time
@@ -31,11 +29,21 @@ type Pool struct {
 	waiting int        // calls in the queue that still wait
 	idle    []*worker  // open workers with nothing in flight; the latest used is the first taken
 	phase   phase
-	ready   bool  // some worker was ready once
-	given   int   // slots that have given up for good
-	lastErr error // why a start failed last
-	never   bool  // NeverReady was told
+	slots   []*slot
+	least   int            // the pool does not shrink below it,
+	most    int            // nor grow above it, by itself
+	living  sync.WaitGroup // the slots' loops, and Run itself
+	command []string       // what the slots start
+	ready   bool           // some worker was ready once
+	given   int            // slots that have given up for good
+	lastErr error          // why a start failed last
+	never   bool           // NeverReady was told
 	grace   *time.Timer
+
+	failures  []time.Time // of lives that came to nothing, as many as the intensity allows
+	sickSince *time.Time  // when they became too many; nil: they are not
+
+	reloading sync.Mutex // held by Reload
 }
 
 type phase int
@@ -60,8 +68,9 @@ func New(cfg Config) (*Pool, error) {
 		graceOver: make(chan struct{}),
 		aborted:   make(chan struct{}),
 	}
+	p.command, p.least, p.most = cfg.Command, cfg.Workers, cfg.MaxWorkers
 	for i := range cfg.Workers {
-		p.slots = append(p.slots, &slot{pool: p, number: i + 1, name: fmt.Sprintf("%s/%d", cfg.Name, i+1)})
+		p.slots = append(p.slots, newSlot(p, i+1))
 	}
 	return p, nil
 }
@@ -84,19 +93,18 @@ func (p *Pool) Run(ctx context.Context) error {
 	if p.phase == fresh {
 		p.phase = running
 	}
-	p.mu.Unlock()
-
-	var spawning, living sync.WaitGroup
+	var spawning sync.WaitGroup
 	stopSpawner := make(chan struct{})
 	spawning.Go(func() { p.spawner.Run(stopSpawner) })
 	for _, s := range p.slots {
-		living.Go(s.loop)
+		p.living.Go(s.loop)
 	}
+	p.mu.Unlock()
 	impatient := time.AfterFunc(neverReadyAfter, p.tellNeverReady)
 	stopWatching := context.AfterFunc(ctx, func() { p.Drain(p.cfg.Grace) })
 
 	<-p.draining
-	living.Wait() // every process has been reaped
+	p.living.Wait() // every process has been reaped
 	impatient.Stop()
 	stopWatching()
 	close(stopSpawner)
@@ -182,10 +190,14 @@ func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) e
 		p.queue.pushBack(c)
 		p.waiting++
 	}
+	grow := w == nil && p.wantsMore()
 	p.mu.Unlock()
 
 	if w != nil {
 		w.next <- c
+	}
+	if grow {
+		p.grow()
 	}
 	c.watch(ctx)
 	return nil
@@ -215,6 +227,7 @@ type Worker struct {
 	Key      string    // of its running task
 	Served   int       // answers of this process
 	Restarts int       // processes before this one
+	Err      error     // why its last process came to nothing; nil once one is ready
 	Hello    ipc.Hello // what it claims
 }
 
@@ -330,9 +343,10 @@ func (p *Pool) refusal() error {
 }
 
 // giveUp says that one slot will start no more workers. When it was the last, the tasks that wait are told.
-func (p *Pool) giveUp(err error) {
+func (p *Pool) giveUp(s *slot, err error) {
 	p.mu.Lock()
 	p.given++
+	s.final = true
 	p.lastErr = err
 	var left []*call
 	last := p.given == len(p.slots)

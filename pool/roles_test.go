@@ -21,7 +21,13 @@ func TestMain(m *testing.M) {
 		"worker": playWorker,
 		"cat":    func([]string) { _, _ = io.Copy(os.Stdout, os.Stdin) },
 		"exit":   func(args []string) { exitWith(args[0]) },
-		"mute":   func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) },
+		"until": func(args []string) { // fails until a file is there
+			if _, err := os.Stat(args[0]); err != nil {
+				os.Exit(1)
+			}
+			playWorker(nil)
+		},
+		"mute": func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) },
 	})
 }
 
@@ -110,6 +116,11 @@ var misdeeds = map[string]func(key string, answer func(string, any)){
 	"x:stderr":     func(key string, answer func(string, any)) { flood(); answer(key, "flooded") },
 	"x:slowanswer": func(key string, answer func(string, any)) { <-time.After(300 * time.Millisecond); answer(key, "slow") },
 	"x:answerhang": func(key string, answer func(string, any)) { answer(key, "answered"); hang() },
+	"x:mem": func(key string, answer func(string, any)) {
+		ballast = make([]byte, 128<<20)
+		touch(ballast)
+		answer(key, "grown")
+	},
 	"x:grand": func(key string, answer func(string, any)) { // a grandchild outside the group keeps stdout open
 		attr := &os.ProcAttr{Files: []*os.File{nil, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{Setsid: true}}
 		p, err := os.StartProcess("/bin/sleep", []string{"sleep", "300"}, attr)
@@ -126,6 +137,14 @@ var misdeeds = map[string]func(key string, answer func(string, any)){
 		}
 		answer(key, p.Pid)
 	},
+}
+
+var ballast []byte
+
+func touch(b []byte) {
+	for i := range b {
+		b[i] = 1
+	}
 }
 
 func hang() { // select {} alone is a deadlock, which Go ends

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ func TestKillStorm(t *testing.T) {
 }
 
 func killStorm(t *testing.T, retries int) {
+	t.Helper()
 	p, _ := start(t, pool.Config{Workers: 4})
 	ledger := filepath.Join(t.TempDir(), "ledger")
 	tasks := *kills * *storm
@@ -53,7 +55,7 @@ func killStorm(t *testing.T, retries int) {
 	}()
 	for i := range tasks {
 		all.Add(1)
-		one := task(t, fmt.Sprint(i), "ledger", ledger)
+		one := task(t, strconv.Itoa(i), "ledger", ledger)
 		one.Retries = retries
 		err := p.Submit(t.Context(), one, func(o ipc.Outcome) {
 			outcomes[i].Add(1)

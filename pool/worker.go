@@ -25,6 +25,7 @@ type worker struct {
 	greet  chan ipc.Hello // 1-buffered: the answer to the greeting
 	broken chan error     // 2-buffered: why the reader or the writer has ended
 	poked  chan struct{}  // 1-buffered: the call in flight has met its fate, or the drain has come to an idle worker
+	leave  chan struct{}  // closed: it is let go, once it has finished what it runs
 	gone   chan struct{}  // closed: the process has ended, or is being ended
 	empty  chan struct{}  // the reader has read all there is, and waits for onward
 	onward chan bool      // go on reading?
@@ -41,6 +42,7 @@ type worker struct {
 	endingAt time.Time
 	since    time.Time
 	served   int
+	limit    int // of served, after which it is recycled; 0: none
 	claims   ipc.Hello
 }
 
@@ -52,6 +54,7 @@ func newWorker(s *slot, process *proc.Process) *worker {
 		greet:  make(chan ipc.Hello, 1),
 		broken: make(chan error, 2),
 		poked:  make(chan struct{}, 1),
+		leave:  make(chan struct{}),
 		gone:   make(chan struct{}),
 		empty:  make(chan struct{}),
 		onward: make(chan bool),
@@ -71,7 +74,7 @@ func (w *worker) live() life {
 	listening.Go(w.listen)
 	w.hail()
 	why := w.watch(readDone)
-	l := life{err: why}
+	l := life{worker: w, err: why}
 
 	// The end. What is left of its group is killed before its output is read to the end, so that the end comes.
 	w.shut()
@@ -104,13 +107,34 @@ func (w *worker) live() life {
 	l.healthy = w.served > 0 || w.ready && time.Since(w.begun) > healthy
 	w.pool.mu.Unlock()
 	l.key = w.judge(&l.exit, why, started)
+	l.retired = why == nil && l.key == "" && l.ready && (isClosed(w.leave) || l.exit.Code == 0)
+	if why == nil && (!l.ready || l.exit.Code == exitConfig) {
+		l.err = endedBeforeReady(l.exit)
+	}
 	return l
+}
+
+func endedBeforeReady(exit ipc.Exit) error {
+	why := "before it answered its first request"
+	if exit.Code == exitConfig {
+		why = "which says that its configuration is wrong and that it shall not be started again"
+	}
+	e := ipc.Errorf(ipc.KindCrash, "it ended with %s %s", &exit, why)
+	e.Exit = &exit
+	return e
+}
+
+// dismiss lets the worker go once it has finished what it runs. The slot's goroutine calls it.
+func (w *worker) dismiss() {
+	if !isClosed(w.leave) {
+		close(w.leave)
+	}
 }
 
 // hail gives the writer the greeting, as if it were a task.
 func (w *worker) hail() {
 	args, err := ipc.Encode(ipc.Greeting{
-		Protocol: ipc.Protocol, Wire: w.pool.cfg.Wire, Group: w.pool.cfg.Name, Worker: w.slot.number, Of: len(w.pool.slots),
+		Protocol: ipc.Protocol, Wire: w.pool.cfg.Wire, Group: w.pool.cfg.Name, Worker: w.slot.number, Of: w.pool.size(),
 	})
 	if err != nil {
 		panic(err) // five plain fields always encode
@@ -162,7 +186,9 @@ func (w *worker) watch(readDone <-chan struct{}) (why error) {
 	slow, start := time.NewTimer(slowStart), time.NewTimer(p.cfg.StartTimeout)
 	defer slow.Stop()
 	defer start.Stop()
-	draining, graceOver, aborted := p.draining, p.graceOver, p.aborted
+	draining, graceOver, aborted, leave := p.draining, p.graceOver, p.aborted, w.leave
+	var recycle recycling
+	defer recycle.stop()
 	for {
 		select {
 		case <-w.process.Exited():
@@ -173,6 +199,7 @@ func (w *worker) watch(readDone <-chan struct{}) (why error) {
 			if err := w.welcome(claims); err != nil {
 				return err
 			}
+			recycle = w.recycling()
 		case <-slow.C:
 			p.cfg.Log.Warn("worker has not answered its first request", "worker", w.slot.name, "after", slowStart)
 			p.cfg.Event(SlowStart{Worker: w.slot.name, After: slowStart})
@@ -181,14 +208,22 @@ func (w *worker) watch(readDone <-chan struct{}) (why error) {
 		case err := <-w.broken:
 			return w.explain(err)
 		case <-w.poked:
-			if w.idleInDrain() {
+			if w.mayGo() {
 				return w.retire()
 			}
 			if !w.settle(readDone) {
 				return errOverdue
 			}
+		case <-recycle.age:
+			w.slot.ask("age")
+		case <-recycle.look:
+			w.look(&recycle)
 		case <-draining:
 			draining = nil
+			w.poke()
+		case <-leave:
+			leave = nil
+			w.shut()
 			w.poke()
 		case <-graceOver:
 			graceOver = nil
@@ -212,8 +247,8 @@ func (w *worker) welcome(claims ipc.Hello) error {
 	p := w.pool
 	after := time.Since(w.begun)
 	p.mu.Lock()
-	w.ready, w.open, w.claims = true, p.phase == running, claims
-	p.ready = true
+	w.ready, w.open, w.claims = true, p.phase == running && !isClosed(w.leave), claims
+	p.ready, w.slot.err = true, nil
 	var c *call
 	if w.open {
 		c = p.takeWaiting()
@@ -224,9 +259,10 @@ func (w *worker) welcome(claims ipc.Hello) error {
 	p.cfg.Event(Ready{Worker: w.slot.name, PID: w.process.PID(), Hello: claims, After: after})
 	if c != nil {
 		w.next <- c
-	} else if isClosed(p.draining) {
-		w.poke()
+	} else {
+		w.poke() // it may have to go at once
 	}
+	w.slot.readies <- w
 	return nil
 }
 
@@ -306,6 +342,7 @@ func (w *worker) answer(a ipc.Answer) error {
 		Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: time.Since(c.begun),
 	}
 	next := w.release()
+	sick := p.sickSince != nil && w.ready
 	p.mu.Unlock()
 
 	if a.Err != nil {
@@ -317,6 +354,9 @@ func (w *worker) answer(a ipc.Answer) error {
 		w.next <- next
 	}
 	c.finish(o)
+	if sick {
+		p.recovered()
+	}
 	return nil
 }
 
@@ -330,7 +370,10 @@ func (w *worker) release() (next *call) {
 		next = w.pool.takeWaiting()
 	}
 	w.hold(next)
-	if next == nil && w.pool.phase >= drains {
+	if w.limit > 0 && w.served == w.limit {
+		w.slot.ask("tasks")
+	}
+	if !w.open || w.pool.phase >= drains {
 		w.poke()
 	}
 	return next
@@ -464,11 +507,11 @@ func (w *worker) condemn(fate *ipc.Error) {
 	w.poke()
 }
 
-// idleInDrain says that the pool drains and this worker has nothing to finish.
-func (w *worker) idleInDrain() bool {
+// mayGo says that the worker is to go and has nothing to finish.
+func (w *worker) mayGo() bool {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	return w.pool.phase >= drains && (w.call == nil || !w.ready)
+	return (w.pool.phase >= drains || isClosed(w.leave)) && (w.call == nil || !w.ready)
 }
 
 // How long a worker has for each way to be asked to end.

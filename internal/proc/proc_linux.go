@@ -2,6 +2,7 @@ package proc
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"syscall"
@@ -64,4 +65,17 @@ func (p *Process) Unread() (n int, ok bool) {
 	}
 	cerr := conn.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }) // FIONREAD
 	return n, err == nil && cerr == nil
+}
+
+// RSS returns the resident bytes of the process; ok is false where the system does not tell.
+func (p *Process) RSS() (bytes int64, ok bool) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.PID()))
+	if err != nil {
+		return 0, false
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(b), &size, &pages); err != nil {
+		return 0, false
+	}
+	return pages * int64(os.Getpagesize()), true
 }

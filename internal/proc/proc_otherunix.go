@@ -16,6 +16,7 @@ func Missing() []string {
 		"no parent-death signal: a worker whose master is killed ends when it reads the end of its stdin",
 		"no way to ask what a worker has left unread: a task that was written counts as started",
 		"the group is killed after its leader is reaped",
+		"no look at a worker's memory: recycling by memory does nothing",
 	}
 }
 
@@ -29,3 +30,6 @@ func (p *Process) watch() { p.waitErr = p.cmd.Wait() }
 
 // Unread is not known here.
 func (p *Process) Unread() (n int, ok bool) { return 0, false }
+
+// RSS is not known here.
+func (p *Process) RSS() (bytes int64, ok bool) { return 0, false }

@@ -14,6 +14,7 @@ func Missing() []string {
 		"no parent-death signal: a worker whose master is killed ends when it reads the end of its stdin",
 		"no SIGSTOP and no SIGTERM: a worker is asked by the end of its stdin, and then killed",
 		"no way to ask what a worker has left unread: a task that was written counts as started",
+		"no look at a worker's memory: recycling by memory does nothing",
 		"no reading without waiting: what a worker wrote just before its end may be lost",
 	}
 }
@@ -55,3 +56,6 @@ func (*Exit) describe(*os.ProcessState) {}
 func ReadNow(*os.File, []byte) (n int, err error) { return 0, os.ErrDeadlineExceeded }
 
 func explain(spec Spec, err error) error { return fmt.Errorf("start %s: %w", spec.Command[0], err) }
+
+// RSS is not known here.
+func (p *Process) RSS() (bytes int64, ok bool) { return 0, false }

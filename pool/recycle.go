@@ -1,0 +1,76 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// recycling is what a worker's watch waits for, when its pool recycles. The zero value waits for nothing.
+type recycling struct {
+	age  <-chan time.Time
+	look <-chan time.Time // time to look at memory and idleness
+
+	ageTimer *time.Timer
+	ticker   *time.Ticker
+	asked    bool
+	memory   int64 // 0: it is not looked at
+}
+
+// lookEvery is how often memory and idleness are looked at.
+const lookEvery = time.Second
+
+// recycling begins when the worker is ready.
+func (w *worker) recycling() recycling {
+	cfg, r := &w.pool.cfg, recycling{}
+	if n := cfg.Recycle.Tasks; n > 0 {
+		w.pool.mu.Lock()
+		w.limit = max(1, int(jitter(float64(n))))
+		w.pool.mu.Unlock()
+	}
+	if cfg.Recycle.Age > 0 {
+		r.ageTimer = time.NewTimer(time.Duration(jitter(float64(cfg.Recycle.Age))))
+		r.age = r.ageTimer.C
+	}
+	r.memory = cfg.Recycle.Memory
+	if r.memory > 0 {
+		if rss, ok := w.process.RSS(); !ok || rss >= r.memory {
+			cfg.Log.Warn("memory limit is ignored: a fresh worker is above it, or the system does not tell",
+				"worker", w.slot.name, "limit", r.memory, "resident", rss)
+			r.memory = 0
+		}
+	}
+	if r.memory > 0 || cfg.MaxWorkers > cfg.Workers {
+		r.ticker = time.NewTicker(min(lookEvery, max(cfg.IdleAfter/2, time.Millisecond)))
+		r.look = r.ticker.C
+	}
+	return r
+}
+
+func (r *recycling) stop() {
+	if r.ageTimer != nil {
+		r.ageTimer.Stop()
+	}
+	if r.ticker != nil {
+		r.ticker.Stop()
+	}
+}
+
+// look asks for a successor when the worker has grown too large, and lets an idle worker go that the pool has grown by.
+func (w *worker) look(r *recycling) {
+	if r.memory > 0 && !r.asked {
+		if rss, ok := w.process.RSS(); ok && rss > r.memory {
+			r.asked = true
+			w.slot.ask("memory")
+		}
+	}
+	p := w.pool
+	p.mu.Lock()
+	idle := w.call == nil && w.open && time.Since(w.since) >= p.cfg.IdleAfter
+	p.mu.Unlock()
+	if idle {
+		p.shrink(w.slot)
+	}
+}
+
+// jitter spreads a number by ± 10 %.
+func jitter(x float64) float64 { return x * (0.9 + 0.2*rand.Float64()) } //nolint:gosec // no secret
