@@ -46,14 +46,32 @@ func (e *OutputError) Unwrap() error { return e.Err }
 // The error is an *OutputError, or why the input could not be read further. A read that blocks cannot be taken back: when
 // ctx ends during one, its goroutine lives on until the read returns, and does nothing more.
 func (b *Batch) Run(ctx context.Context) error {
+	l := b.lane(ctx)
+	input := make(chan error, 1) // 1-buffered: the reader never waits for the lane
+	go func() { input <- l.read() }()
+	return l.run(input)
+}
+
+// Follow prints results that come by themselves, each handed to emit, until ctx ends; there is no Source and no Send.
+// Emit waits when the output is slow. Begin is called once, with it.
+func (b *Batch) Follow(ctx context.Context, begin func(emit func(Result))) error {
+	l := b.lane(ctx)
+	begin(func(r Result) {
+		if size := len(r.Value); l.places.take(size) {
+			l.Tally.read.Add(1)
+			l.results <- &numbered{size: size, Result: r}
+		}
+	})
+	return l.run(make(chan error))
+}
+
+func (b *Batch) lane(ctx context.Context) *lane {
 	b.Tally.begun = time.Now()
 	l := &lane{Batch: b, ctx: ctx, results: make(chan *numbered, Window), places: newPlaces()}
 	if b.Ordered {
 		l.early = make([]*numbered, Window)
 	}
-	input := make(chan error, 1) // 1-buffered: the reader never waits for the lane
-	go func() { input <- l.read() }()
-	return l.run(input)
+	return l
 }
 
 // lane is the one goroutine that writes results, in the order in which they come or in that of the input.
@@ -110,7 +128,7 @@ func (l *lane) read() error {
 }
 
 // run writes results until the input has ended and every place is free again.
-func (l *lane) run(input chan error) error {
+func (l *lane) run(input <-chan error) error {
 	defer l.places.close()
 	if l.Format == CSV {
 		l.out = append(l.out, csvHeader...)

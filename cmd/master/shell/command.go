@@ -44,6 +44,7 @@ type Worker struct{ Group }
 
 // Add runs a task periodically, or once, under a key.
 type Add struct {
+	Line   int // of the file
 	Task   ipc.Task
 	Group  string // who runs it; empty: the first group
 	Every  time.Duration
@@ -83,6 +84,12 @@ type Group struct {
 	Memory  Size          // of a built-in worker
 	Command []string      // nil: the built-in worker
 }
+
+// builtIn is the group of a serve file that declares none.
+func builtIn() Group { return Group{Name: "main", Wire: ipc.Msgpack, Memory: DefaultMemory} }
+
+// DefaultMemory is the memory of a built-in worker.
+const DefaultMemory Size = 512 << 20
 
 // Place is where a line stands.
 type Place int
@@ -282,6 +289,7 @@ func settings(flags *pflag.FlagSet, env func(string) (string, bool)) error {
 			}
 			err = errors.New(badValue(name+" in the environment", f, value, bad))
 		}
+		f.Changed = false // it was not asked for on this line
 	})
 	return err
 }

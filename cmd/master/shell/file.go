@@ -11,7 +11,8 @@ import (
 
 // File is what a serve file asks for, in the order of its lines.
 type File struct {
-	Groups []*Worker
+	Name   string
+	Groups []Group // at least one
 	Adds   []*Add
 	Pauses []*Pause
 }
@@ -19,10 +20,10 @@ type File struct {
 // ParseFile reads a serve file: a command a line, as it would be typed. All its lines are looked at; the errors, each
 // with FILE:LINE in front, say everything that is wrong.
 func ParseFile(in io.Reader, name string) (*File, []error) {
-	f := &File{}
-	var errs []error
+	f := &File{Name: name}
+	var wrong []wrongLine
 	line := 0
-	report := func(err error) { errs = append(errs, fmt.Errorf("%s:%d: %w", Safe(name), line, err)) }
+	report := func(err error) { wrong = append(wrong, wrongLine{line, err}) }
 	check := checker{file: f, groups: map[string]int{}, keys: map[string]int{}}
 	scanner := bufio.NewScanner(in)
 	scanner.Buffer(nil, 1<<20)
@@ -49,7 +50,7 @@ func ParseFile(in io.Reader, name string) (*File, []error) {
 	if err := scanner.Err(); errors.Is(err, bufio.ErrTooLong) {
 		report(errors.New("the line is longer than 1 MiB"))
 	} else if err != nil {
-		errs = append(errs, fmt.Errorf("%s: %w", Safe(name), err))
+		report(err)
 	}
 	for _, late := range check.late {
 		line = late.line
@@ -57,10 +58,24 @@ func ParseFile(in io.Reader, name string) (*File, []error) {
 			report(err)
 		}
 	}
-	if len(errs) == 0 && len(f.Adds) == 0 {
-		errs = append(errs, fmt.Errorf("%s: nothing to run: it has no line like add KEY TARGET --every 3s", Safe(name)))
+	if len(wrong) == 0 && len(f.Adds) == 0 {
+		return f, []error{fmt.Errorf("%s: nothing to run: it has no line like add KEY TARGET --every 3s", Safe(name))}
+	}
+	if len(f.Groups) == 0 {
+		f.Groups = []Group{builtIn()}
+	}
+	slices.SortStableFunc(wrong, func(a, b wrongLine) int { return a.line - b.line })
+	var errs []error
+	for _, w := range wrong {
+		errs = append(errs, fmt.Errorf("%s:%d: %w", Safe(name), w.line, w.err))
 	}
 	return f, errs
+}
+
+// wrongLine is what is wrong with a line.
+type wrongLine struct {
+	line int
+	err  error
 }
 
 // checker sees what single lines cannot tell.
@@ -83,12 +98,13 @@ func (c *checker) add(cmd Command, line int) error {
 			return fmt.Errorf("worker: there is a group %s already, on line %d", cmd.Name, first)
 		}
 		c.groups[cmd.Name] = line
-		c.file.Groups = append(c.file.Groups, cmd)
+		c.file.Groups = append(c.file.Groups, cmd.Group)
 	case *Add:
 		if first, ok := c.keys[cmd.Task.Key]; ok {
 			return fmt.Errorf("add: key %s is added already, on line %d", Safe(cmd.Task.Key), first)
 		}
 		c.keys[cmd.Task.Key] = line
+		cmd.Line = line
 		c.file.Adds = append(c.file.Adds, cmd)
 		if cmd.Group != "" {
 			c.late = append(c.late, late{line, func() error { return known("add: no group", cmd.Group, c.groups) }})

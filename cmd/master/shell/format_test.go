@@ -188,7 +188,7 @@ func TestSummary(t *testing.T) {
 	tally.notStarted.Add(3)
 	tally.begun = time.Now().Add(-4 * time.Second)
 	got := tally.Summary(1)
-	want := "master: 103 tasks: 99 done, 1 failed, 3 not started in 4.0 s · 1 worker · 25/s · median 41 ms · p95 41 ms · slowest run 7.h5 1.2 s\n"
+	want := "master: 103 tasks: 99 done, 1 failed, 3 not started in 4 s · 1 worker · 25/s · median 41 ms · p95 41 ms · slowest run 7.h5 1.2 s\n"
 	if strings.ReplaceAll(got, "42 ms", "41 ms") != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -196,7 +196,7 @@ func TestSummary(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	tally.complete.Store(true)
-	if got, want := tally.Progress(8), "  100/103   1 failed   8 running   25/s   120 ms left"; got != want {
+	if got, want := tally.Progress(8), "  100/103   1 failed   8 running   25/s   1 s left"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -4,7 +4,7 @@ import "unicode/utf8"
 
 // didYouMean returns "; did you mean …?" with the nearest of the known names, or nothing when none is near.
 func didYouMean(name string, known []string) string {
-	best, least := "", max(1, min(3, utf8.RuneCountInString(name)/2))+1
+	best, least := "", min(3, utf8.RuneCountInString(name)/2)+1
 	for _, k := range known {
 		if d := distance(name, k); d < least {
 			best, least = k, d

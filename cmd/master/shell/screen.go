@@ -131,7 +131,7 @@ func (s *Screen) Run(ctx context.Context) {
 				t.note(<-s.notes)
 			}
 			if n := s.dropped.Swap(0); n > 0 {
-				t.print(s.err, fmt.Sprintf("master: %s left out: the terminal was too slow\n", plural(n, "message")))
+				t.print(s.err, fmt.Sprintf("master: %s left out: the terminal was too slow\n", Plural(n, "message")))
 			}
 			return
 		}
@@ -159,7 +159,7 @@ func (t *terminal) note(text string) {
 	defer t.redraw()
 	t.hide()
 	if n := t.dropped.Swap(0); n > 0 {
-		text = fmt.Sprintf("master: %s left out: the terminal was too slow\n%s", plural(n, "message"), text)
+		text = fmt.Sprintf("master: %s left out: the terminal was too slow\n%s", Plural(n, "message"), text)
 	}
 	t.print(t.err, text)
 }

@@ -105,7 +105,7 @@ func (s *Source) row(line int) (ipc.Task, error) {
 	case err != nil:
 		return task, err
 	case len(cells) != len(t.names):
-		return task, fmt.Errorf("%s, but the header has %d", plural(int64(len(cells)), "field"), len(t.names))
+		return task, fmt.Errorf("%s, but the header has %d", Plural(int64(len(cells)), "field"), len(t.names))
 	}
 	if t.key >= 0 && cells[t.key] != "" {
 		task.Key = s.key([]byte(cells[t.key]), line)
@@ -221,7 +221,7 @@ func quotedField(record []byte, comma byte) (field string, n int, err error) {
 	}
 	lines := bytes.Count(record, []byte{'\n'})
 	if lines > 0 {
-		return "", 0, fmt.Errorf("its quote is not closed; the %s after it belong to it", plural(int64(lines), "line"))
+		return "", 0, fmt.Errorf("its quote is not closed; the %s after it belong to it", Plural(int64(lines), "line"))
 	}
 	return "", 0, errors.New("its quote is not closed")
 }

@@ -38,6 +38,9 @@ func (t *Tally) count(r *Result) {
 	}
 }
 
+// Runs returns how many tasks have ended, done or failed.
+func (t *Tally) Runs() int64 { return t.done.Load() + t.failed.Load() }
+
 // Failed returns how many tasks have failed.
 func (t *Tally) Failed() int64 { return t.failed.Load() }
 
@@ -60,11 +63,11 @@ func (t *Tally) Summary(workers int) string {
 			parts = append(parts, grouped(p.n)+" "+p.word)
 		}
 	}
-	s := fmt.Sprintf("master: %s: %s in %s · %s", plural(read, "task"), strings.Join(parts, ", "), seconds(took),
-		plural(int64(workers), "worker"))
+	s := fmt.Sprintf("master: %s: %s in %s · %s", Plural(read, "task"), strings.Join(parts, ", "), seconds(took),
+		Plural(int64(workers), "worker"))
 	if t.times.n > few {
 		s += fmt.Sprintf(" · %s/s · median %s · p95 %s · slowest %s %s", twoDigits(float64(t.times.n)/took.Seconds()),
-			human(t.times.at(0.5)), human(t.times.at(0.95)), cutShown(t.slowest.Key), human(t.slowest.Ran))
+			Human(t.times.at(0.5)), Human(t.times.at(0.95)), cutShown(t.slowest.Key), Human(t.slowest.Ran))
 	}
 	return s + "\n"
 }
@@ -94,7 +97,7 @@ func (t *Tally) Progress(running int) string {
 	}
 	s += fmt.Sprintf("   %d running   %s/s", running, twoDigits(rate))
 	if known && ended > 0 && read > ended {
-		s += fmt.Sprintf("   %s left", human(time.Duration(float64(read-ended)/rate*float64(time.Second))))
+		s += fmt.Sprintf("   %s left", Human(max(time.Second, time.Duration(float64(read-ended)/rate*float64(time.Second)))))
 	}
 	return s
 }

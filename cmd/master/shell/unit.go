@@ -103,8 +103,8 @@ func (z *Size) String() string {
 	return strconv.FormatInt(int64(*z), 10)
 }
 
-// human writes a duration for a person, in two digits: "0.21 ms", "41 ms", "1.2 s", "3 min", "15 h 26 min".
-func human(d time.Duration) string {
+// Human writes a duration for a person, in two digits: "0.21 ms", "41 ms", "1.2 s", "3 min", "15 h 26 min".
+func Human(d time.Duration) string {
 	switch {
 	case d < 999500*time.Microsecond:
 		return twoDigits(float64(d)/1e6) + " ms"
@@ -118,20 +118,24 @@ func human(d time.Duration) string {
 	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-// seconds writes a duration in seconds, at least 0.01: "0.01 s", "9.4 s", "132 s".
-func seconds(d time.Duration) string { return twoDigits(max(d.Seconds(), 0.01)) + " s" }
+// seconds writes a duration in seconds, at least 0.01: "0.01 s", "9.4 s", "5 s", "132 s".
+func seconds(d time.Duration) string {
+	return twoDigits(max(math.Round(d.Seconds()*100)/100, 0.01)) + " s"
+}
 
-// twoDigits writes x with two digits after the first that counts, without an exponent: "0.01", "9.4", "86", "1 204".
+// twoDigits writes x with the two digits that count, without an exponent: "0", "0.01", "9.4", "86", "1 204".
 func twoDigits(x float64) string {
+	decimals := 3
 	switch {
 	case x >= 9.95:
 		return grouped(int64(math.Round(x)))
 	case x >= 0.995:
-		return strconv.FormatFloat(x, 'f', 1, 64)
-	case x >= 0.0095:
-		return strconv.FormatFloat(x, 'f', 2, 64)
+		decimals = 1
+	case x >= 0.0995:
+		decimals = 2
 	}
-	return strconv.FormatFloat(x, 'f', 3, 64)
+	s := strings.TrimRight(strconv.FormatFloat(x, 'f', decimals, 64), "0")
+	return strings.TrimSuffix(s, ".")
 }
 
 // grouped writes a count with a blank between thousands: "2 031".
@@ -143,8 +147,8 @@ func grouped(n int64) string {
 	return s
 }
 
-// plural writes a count and its word: "1 task", "2 031 tasks".
-func plural(n int64, word string) string {
+// Plural writes a count and its word: "1 task", "2 031 tasks".
+func Plural(n int64, word string) string {
 	if n == 1 {
 		return "1 " + word
 	}

@@ -77,26 +77,22 @@ func (o *Output) flags(f *pflag.FlagSet) {
 
 // flags adds the options of a group of workers.
 func (g *Group) flags(f *pflag.FlagSet) {
-	*g = Group{Name: "main", Wire: ipc.Msgpack}
+	*g = builtIn()
 	f.IntVarP(&g.Workers, "workers", "j", 0, "how many workers (default: the number of CPUs)")
 	f.Var((*Duration)(&g.Timeout), "timeout", "end a task that runs longer, and its worker (default: none)")
-	f.Var(&g.Memory, "memory", "the memory of a built-in worker (default 512MiB)")
-	f.Lookup("memory").DefValue = ""
+	f.Var(&g.Memory, "memory", "the memory of a built-in worker")
 	f.Var(choice{(*string)(&g.Wire), []string{"msgpack", "json"}}, "wire", "what the worker speaks")
 }
 
 // check completes a group with the words after --.
 func (g *Group) check(f *pflag.FlagSet, after []string) error {
 	switch {
-	case f.Changed("workers") && (g.Workers < 1 || g.Workers > 10_000):
+	case g.Workers < 0, g.Workers > 10_000, g.Workers == 0 && f.Changed("workers"):
 		return fmt.Errorf("-j %d: it is 1 … 10000 workers", g.Workers)
 	case after != nil && len(after) == 0:
 		return errors.New("no command after --; write -- python3 worker.py, or leave -- out for the built-in worker")
-	case after != nil && g.Memory > 0:
+	case after != nil && f.Changed("memory"):
 		return errors.New("--memory is for the built-in worker; it does not go with a command of your own")
-	}
-	if g.Memory == 0 {
-		g.Memory = 512 << 20
 	}
 	g.Command = after
 	return nil
@@ -151,7 +147,7 @@ func newRun() *builder {
 		case tsv:
 			r.Form.Comma = '\t'
 		}
-		if err := r.check(csv && tsv, f.Changed("target"), words); err != nil {
+		if err := r.check(csv && tsv, f.Changed("target") || r.Form.Target != "", words); err != nil {
 			return nil, err
 		}
 		if r.File = "-"; len(words) > 0 {

@@ -117,12 +117,12 @@ func TestParseSize(t *testing.T) {
 
 func TestHuman(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0.000 ms", 210 * time.Microsecond: "0.21 ms", 4 * time.Microsecond: "0.004 ms", 41 * time.Millisecond: "41 ms",
-		999600 * time.Microsecond: "1.0 s", 1204 * time.Millisecond: "1.2 s", 12 * time.Second: "12 s",
+		0: "0 ms", 210 * time.Microsecond: "0.21 ms", 4 * time.Microsecond: "0.004 ms", 23 * time.Microsecond: "0.023 ms", 800 * time.Millisecond: "800 ms", 41 * time.Millisecond: "41 ms",
+		999600 * time.Microsecond: "1 s", 1204 * time.Millisecond: "1.2 s", 12 * time.Second: "12 s",
 		3 * time.Minute: "3 min", 926 * time.Minute: "15 h 26 min", 75 * time.Hour: "3 d 3 h",
 	} {
-		if got := human(d); got != want {
-			t.Errorf("human(%v) = %q, want %q", d, got, want)
+		if got := Human(d); got != want {
+			t.Errorf("Human(%v) = %q, want %q", d, got, want)
 		}
 	}
 }
