@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -268,6 +270,22 @@ func TestTimeoutKillsEveryKindOfHang(t *testing.T) { // O16, O17
 				t.Errorf("the next task: %v", next.Err)
 			}
 		})
+	}
+}
+
+func TestTimeoutTellsWhatTheWorkerWasDoing(t *testing.T) {
+	env := append(os.Environ(), "CLAIM=SIGQUIT", "GOTRACEBACK=all")
+	p, _ := start(t, pool.Config{Workers: 1, Env: env, Timeout: 200 * time.Millisecond})
+	o := run(t, p, task(t, "k", "x:hang"))
+	e, ok := errors.AsType[*ipc.Error](o.Err)
+	if !ok || e.Kind != ipc.KindTimeout || e.Exit == nil {
+		t.Fatalf("outcome = %+v, want a timeout with an exit", o)
+	}
+	if dump := strings.Join(e.Exit.Stderr, "\n"); !strings.Contains(dump, "pool_test.hang(") {
+		t.Errorf("the dump does not name the function that hangs:\n%s", dump)
+	}
+	if runtime.GOOS == "linux" && !strings.Contains(e.Trace, "State:") {
+		t.Errorf("trace = %q, want the system's view", e.Trace)
 	}
 }
 

@@ -211,7 +211,9 @@ func (w *worker) watch(readDone <-chan struct{}) (why error) {
 			if w.mayGo() {
 				return w.retire()
 			}
+			view := w.view()
 			if !w.settle(readDone) {
+				w.diagnose(view)
 				return errOverdue
 			}
 		case <-recycle.age:
@@ -495,6 +497,41 @@ func (w *worker) overdue() bool {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	return w.call != nil && w.call.fate != nil
+}
+
+// dumpTime is how long a worker may take to print its stacks before it is killed.
+const dumpTime = 500 * time.Millisecond
+
+// view is what the system says about a worker whose task has timed out, before it is stopped.
+func (w *worker) view() string {
+	w.pool.mu.Lock()
+	timedOut := w.call != nil && w.call.fate != nil && w.call.fate.Kind == ipc.KindTimeout
+	w.pool.mu.Unlock()
+	if !timedOut {
+		return ""
+	}
+	return w.process.View()
+}
+
+// diagnose puts the view into the error of the task that has timed out, and lets the worker print its stacks, which then
+// are among its last lines, by the signal that it named in its hello.
+func (w *worker) diagnose(view string) {
+	w.pool.mu.Lock()
+	c, signal := w.call, w.claims.Diagnose
+	timedOut := c != nil && c.fate != nil && c.fate.Kind == ipc.KindTimeout
+	if timedOut {
+		c.fate.Trace = view
+	}
+	w.pool.mu.Unlock()
+	if !timedOut || !w.process.Dump(signal) {
+		return
+	}
+	wait := time.NewTimer(dumpTime)
+	defer wait.Stop()
+	select {
+	case <-w.process.Exited():
+	case <-wait.C:
+	}
 }
 
 // condemn gives the call in flight its fate, if it has none.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -78,4 +79,31 @@ func (p *Process) RSS() (bytes int64, ok bool) {
 		return 0, false
 	}
 	return pages * int64(os.Getpagesize()), true
+}
+
+// View is what the system says about the process at this moment, in lines for a person: its state, where in the kernel
+// it waits, and its threads.
+func (p *Process) View() string {
+	var view strings.Builder
+	read := func(name string) string {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.PID(), name))
+		if err != nil {
+			return ""
+		}
+		return strings.TrimSpace(string(b))
+	}
+	for line := range strings.Lines(read("status")) {
+		name, value, _ := strings.Cut(line, ":")
+		switch name {
+		case "State", "Threads", "VmRSS":
+			fmt.Fprintf(&view, "%s: %s\n", name, strings.TrimSpace(value))
+		}
+	}
+	if at := read("wchan"); at != "" && at != "0" {
+		fmt.Fprintf(&view, "waits in: %s\n", at)
+	}
+	if stack := read("stack"); stack != "" {
+		fmt.Fprintf(&view, "kernel stack:\n%s\n", stack)
+	}
+	return strings.TrimSuffix(view.String(), "\n")
 }

@@ -33,3 +33,6 @@ func (p *Process) Unread() (n int, ok bool) { return 0, false }
 
 // RSS is not known here.
 func (p *Process) RSS() (bytes int64, ok bool) { return 0, false }
+
+// View has nothing to tell here.
+func (p *Process) View() string { return "" }

@@ -31,6 +31,22 @@ const (
 	Terminate = syscall.SIGTERM
 )
 
+// Dump sends the process, and nobody else of its group, a signal that makes it print its stacks, and lets the group go on
+// so that it can. It does nothing and says false for a name that is no such signal.
+func (p *Process) Dump(name string) bool {
+	switch name {
+	case "SIGQUIT", "SIGABRT", "SIGUSR1", "SIGUSR2":
+	default:
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped || p.cmd.Process.Signal(unix.SignalNum(name)) != nil {
+		return false
+	}
+	return p.signalGroup(Continue) == nil
+}
+
 func (exit *Exit) describe(state *os.ProcessState) {
 	status, ok := state.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
