@@ -1,0 +1,533 @@
+package master
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"fandango/ipc"
+	"fandango/schedule"
+)
+
+// lane is how many outcomes of a key may wait for their callbacks before its next task has to wait.
+const lane = 64
+
+// core is the state of a master. Its methods are called with the time and under the mutex of a Master; they call
+// nothing outside but the alarms. What is to be done outside they leave in start, speak and effects.
+type core struct {
+	limit int           // Config.Queue
+	slow  time.Duration // Config.Slow
+	alarm alarms
+
+	rows    map[string]*row
+	gens    uint64                     // the last generation given to a row
+	watches map[<-chan struct{}]*watch // the contexts of the waiters
+	gated   map[*row]struct{}          // rows whose next task waits for callbacks
+	start   list[*run]                 // runs to give to the runner
+	speak   list[*row]                 // rows with outcomes to deliver, and nobody at it
+	hands   list[*hand]                // the goroutines that do both
+	seeking int                        // hands that are not in a callback
+	waiting int                        // waiters without an outcome
+	oldest  *epoch                     // of the sends that have no outcome
+	newest  *epoch                     // of a send that comes now
+	orders  int                        // Commands that wait
+	pause   pause                      // of all entries
+	resumed time.Time                  // when they last went on
+	slowID  schedule.ID                // rings when a callback may have become slow
+	slowSet bool                       // and is set
+	closed  bool                       // nothing new is accepted, nothing begins
+	stats   Stats
+}
+
+// alarms is what core needs of a schedule.Loop.
+type alarms interface {
+	Add(item alarm, at time.Time) schedule.ID
+	Set(id schedule.ID, at time.Time) bool
+	Remove(id schedule.ID) bool
+}
+
+// alarm is something that a time was set for.
+type alarm interface {
+	ring(c *core, now time.Time, fx *effects)
+}
+
+// effects is what is to be done when the mutex is free.
+type effects struct {
+	events   []Event
+	cancel   []context.CancelFunc // of runs that nobody waits for
+	unwatch  []func() bool        // of contexts that nobody waits with
+	released []*order             // Commands that may begin, or never will
+}
+
+// row is all that is known of a key.
+type row struct {
+	key   string
+	gen   uint64     // changes when the key is added or popped: older runs do not write to it
+	entry *entry     // nil: not added
+	data  *datum     // nil: nothing kept
+	run   *run       // with the runner, or in core.start; nil: none
+	wait  list[*run] // behind it, in order
+
+	out         list[*waiter] // those with an outcome, in order
+	undelivered int           // in out, or being called
+	held        bool          // it is in core.speak, or a hand is at it
+	turn        node[*row]    // in core.speak
+}
+
+// run is one task on its way to its outcome, and those who wait for it.
+type run struct {
+	row     *row
+	task    ipc.Task
+	gen     uint64
+	keep    bool
+	waiters list[*waiter]
+	place   node[*run] // in row.wait or core.start
+
+	ctx       context.Context
+	cancel    context.CancelFunc // nil: it cannot be cancelled
+	cancelled bool               // nobody waits for it any more
+	accepted  time.Time          // when it began to wait behind another one; zero: it did not
+	waited    time.Duration      // how long
+	deadline  schedule.ID        // rings when it has waited too long
+
+	outcome ipc.Outcome
+	ended   time.Time // zero: not yet
+
+	first waiter // most runs have only one
+}
+
+// waiter is someone who is owed an outcome: the caller of a Send, or an entry.
+type waiter struct {
+	place   node[*waiter] // in run.waiters until the outcome, in row.out after it
+	run     *run
+	then    func(Value) // may be nil
+	entry   *entry      // nil: a send
+	epoch   *epoch      // of a send
+	shared  ipc.Shared
+	skipped int // see Value.Skipped
+
+	watch    *watch // nil: its context never ends
+	watching node[*waiter]
+}
+
+// watch waits for the end of one context on behalf of all who sent with it.
+type watch struct {
+	done    <-chan struct{}
+	waiters list[*waiter]
+	stop    func() bool // nil: not set up yet
+	over    bool        // nobody waits with it any more
+}
+
+func newCore(cfg Config, alarm alarms) core {
+	e := &epoch{}
+	c := core{
+		limit: cfg.Queue, slow: cfg.Slow, alarm: alarm,
+		rows: map[string]*row{}, watches: map[<-chan struct{}]*watch{}, gated: map[*row]struct{}{},
+		oldest: e, newest: e,
+	}
+	c.slowID = alarm.Add(watchman{}, time.Time{})
+	return c
+}
+
+// ask is a task that comes in, checked.
+type ask struct {
+	task   ipc.Task
+	then   func(Value)
+	ctx    context.Context
+	cancel context.CancelFunc // nil: ctx never ends
+	done   <-chan struct{}    // of the caller's context; nil: it never ends
+}
+
+// send accepts a task or says why not. A run that is to begin now is returned, for the caller to give to the runner. A
+// watch that is new is returned too; the caller sets it up.
+func (c *core) send(a *ask, now time.Time) (r *run, fresh *watch, err error) {
+	if err := c.admit(a); err != nil {
+		c.stats.Refused++
+		return nil, nil, err
+	}
+	row := c.row(a.task.Key)
+	r, w, begin := c.enqueue(row, a, nil, now)
+	if w == nil {
+		c.stats.Refused++
+		return nil, nil, &ipc.Error{
+			Kind: ipc.KindInput, Message: "key " + quote(row.key) + " is pending, and the task's policy is reject", Cause: ErrPending,
+		}
+	}
+	c.stats.Accepted++
+	c.stats.Pending++
+	c.stats.Held++
+	w.epoch = c.newest
+	w.epoch.pending++
+	fresh = c.watch(w, a)
+	if !begin {
+		r = nil
+	}
+	return r, fresh, nil
+}
+
+func (c *core) admit(a *ask) error {
+	switch {
+	case c.closed:
+		return closed("key " + quote(a.task.Key))
+	case c.stats.Held >= c.limit:
+		return ipc.Errorf(ipc.KindQueueFull, "key %s: the queue is full: %d tasks wait for their outcomes or callbacks",
+			quote(a.task.Key), c.stats.Held)
+	}
+	return nil
+}
+
+// row returns the row of a key; a new one when there is none.
+func (c *core) row(key string) *row {
+	r := c.rows[key]
+	if r == nil {
+		c.gens++
+		r = &row{key: key, gen: c.gens}
+		c.rows[key] = r
+	}
+	return r
+}
+
+// enqueue finds or makes the run for a task, and puts a waiter there. It returns no waiter when the policy refuses.
+// With begin, the run is row.run and must be given to the runner.
+func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *waiter, begin bool) {
+	pending := row.pending()
+	policy := a.task.Policy
+	if pending != nil && policy != ipc.PolicyEach {
+		oldest := row.run
+		switch {
+		case pending.joinable() && pending.equal(a.task):
+			return pending, c.join(pending, a, e), false
+		case policy == ipc.PolicyReject:
+			return nil, nil, false
+		case policy == ipc.PolicyFirst && oldest != nil && oldest.joinable():
+			return oldest, c.join(oldest, a, e), false
+		case policy == ipc.PolicyFirst && pending.joinable():
+			return pending, c.join(pending, a, e), false
+		}
+	}
+	r = &run{row: row, task: a.task, gen: row.gen, keep: a.task.Keep, ctx: a.ctx, cancel: a.cancel}
+	r.place.it = r
+	w = &r.first
+	w.then, w.entry = a.then, e
+	c.attach(w, r, ipc.SharedNone)
+	c.waiting++
+	if pending == nil && !c.full(row) {
+		row.run = r
+		return r, w, true
+	}
+	if policy == ipc.PolicyLatest {
+		c.overtake(row, r)
+	}
+	r.accepted = now
+	row.wait.push(&r.place)
+	if row.run == nil {
+		c.gated[row] = struct{}{}
+	}
+	if r.task.Deadline > 0 {
+		r.deadline = c.alarm.Add(r, now.Add(r.task.Deadline))
+	}
+	return r, w, false
+}
+
+// join adds a waiter to a pending run.
+func (c *core) join(r *run, a *ask, e *entry) *waiter {
+	w := &waiter{then: a.then, entry: e}
+	c.attach(w, r, ipc.SharedJoined)
+	c.waiting++
+	r.keep = r.keep || a.task.Keep
+	return w
+}
+
+func (c *core) attach(w *waiter, r *run, shared ipc.Shared) {
+	w.place.it, w.run, w.shared = w, r, shared
+	r.waiters.push(&w.place)
+}
+
+// overtake hands to r the waiters of runs that have not begun and may be overtaken.
+func (c *core) overtake(row *row, r *run) {
+	for old := range row.wait.all {
+		if old.task.Policy != ipc.PolicyLatest || old.gen != r.gen {
+			continue
+		}
+		for w := range old.waiters.all {
+			w.place.leave()
+			c.attach(w, r, ipc.SharedOvertaken)
+		}
+		r.keep = r.keep || old.keep
+		c.drop(old)
+	}
+}
+
+// watch notes that a waiter leaves when its context ends.
+func (c *core) watch(w *waiter, a *ask) (fresh *watch) {
+	if a.done == nil {
+		return nil
+	}
+	g := c.watches[a.done]
+	if g == nil {
+		g = &watch{done: a.done}
+		c.watches[a.done], fresh = g, g
+	}
+	w.watch, w.watching.it = g, w
+	g.waiters.push(&w.watching)
+	return fresh
+}
+
+// retract takes back a run that the runner refused before its Send had returned. It reports whether Send has to say so:
+// unless its caller was told already. All others who wait for the run are told by their callbacks.
+func (c *core) retract(r *run, err error, now time.Time, fx *effects) bool {
+	w := &r.first
+	tell := w.run == r && r.ended.IsZero()
+	if tell {
+		w.place.leave()
+		c.settle(w, fx)
+		c.waiting--
+		c.stats.Accepted--
+		c.stats.Refused++
+		c.stats.Held--
+	}
+	c.done(r, ipc.Outcome{Err: err}, now, fx)
+	return tell
+}
+
+// done takes the outcome of a run. One that comes after the first is ignored.
+func (c *core) done(r *run, o ipc.Outcome, now time.Time, fx *effects) {
+	if !r.ended.IsZero() {
+		return
+	}
+	row := r.row
+	if row.run == r {
+		row.run = nil
+	}
+	c.conclude(r, o, now, fx)
+	c.advance(row, now, fx)
+	c.tidy(row)
+}
+
+// conclude gives a run its outcome, which goes to the data table and to all who wait.
+func (c *core) conclude(r *run, o ipc.Outcome, now time.Time, fx *effects) {
+	o.Queued += r.waited
+	r.outcome, r.ended = o, now
+	c.store(r)
+	for w := range r.waiters.all {
+		c.end(w, now, fx)
+	}
+	r.task, r.ctx, r.cancel = ipc.Task{}, nil, nil // its outcome may wait for a callback; this need not
+}
+
+// end puts a waiter, whose run has its outcome, in line for its callback.
+func (c *core) end(w *waiter, now time.Time, fx *effects) {
+	w.place.leave()
+	c.waiting--
+	if w.entry == nil {
+		c.settle(w, fx)
+		c.stats.count(w.run.outcome.Err)
+	} else {
+		c.again(w, now, fx)
+	}
+	if w.then == nil {
+		c.forget(w)
+		return
+	}
+	row := w.run.row
+	row.out.push(&w.place)
+	row.undelivered++
+	c.stats.Undelivered++
+	c.queue(row)
+}
+
+// settle is the part of an end that only sends have: Commands and contexts wait no longer for this one.
+func (c *core) settle(w *waiter, fx *effects) {
+	c.stats.Pending--
+	w.epoch.pending--
+	c.turn(fx)
+	g := w.watch
+	if g == nil {
+		return
+	}
+	w.watching.leave()
+	if !g.waiters.empty() {
+		return
+	}
+	g.over = true
+	if c.watches[g.done] == g {
+		delete(c.watches, g.done)
+	}
+	if g.stop != nil {
+		fx.unwatch = append(fx.unwatch, g.stop)
+	}
+}
+
+// forget gives a send's place in the queue back.
+func (c *core) forget(w *waiter) {
+	if w.entry == nil {
+		c.stats.Held--
+	}
+}
+
+// leave ends a waiter with an error of its own. A run that nobody waits for now does not begin; with cancel, one that
+// has begun is cancelled.
+func (c *core) leave(w *waiter, err error, cancel bool, now time.Time, fx *effects) {
+	r := w.run
+	row := r.row
+	w.place.leave()
+	w.run = &run{row: row, outcome: ipc.Outcome{Err: err}, ended: now}
+	c.end(w, now, fx)
+	switch {
+	case !r.waiters.empty():
+	case r.place.in != nil:
+		c.drop(r)
+		if row.run == r {
+			row.run = nil
+			c.advance(row, now, fx)
+		}
+		c.tidy(row)
+	case cancel && r.cancel != nil:
+		r.cancelled = true
+		fx.cancel = append(fx.cancel, r.cancel)
+	}
+}
+
+// withdraw lets all leave whose context has ended.
+func (c *core) withdraw(g *watch, cause error, now time.Time, fx *effects) {
+	for w := range g.waiters.all {
+		c.leave(w, ipc.Errorf(ipc.KindCancelled, "key %s: %w", quote(w.run.row.key), cause), true, now, fx)
+	}
+}
+
+// drop takes out a run that has not begun.
+func (c *core) drop(r *run) {
+	r.place.leave()
+	c.alarm.Remove(r.deadline)
+}
+
+// advance begins the next run of a row, when it may.
+func (c *core) advance(row *row, now time.Time, fx *effects) {
+	if len(c.gated) > 0 {
+		delete(c.gated, row)
+	}
+	for row.run == nil && !row.wait.empty() && !c.closed {
+		if c.full(row) {
+			c.gated[row] = struct{}{}
+			return
+		}
+		r := row.wait.first()
+		c.drop(r)
+		r.waited = now.Sub(r.accepted)
+		if r.task.Deadline > 0 {
+			if r.task.Deadline -= r.waited; r.task.Deadline <= 0 {
+				c.conclude(r, ipc.Outcome{Err: late(r)}, now, fx)
+				continue
+			}
+		}
+		row.run = r
+		c.start.push(&r.place)
+	}
+}
+
+// ring ends a run that has waited for too long behind others.
+func (r *run) ring(c *core, now time.Time, fx *effects) {
+	if r.place.in != &r.row.wait {
+		return // it has begun, or everybody has left
+	}
+	c.drop(r)
+	r.waited = now.Sub(r.accepted)
+	c.conclude(r, ipc.Outcome{Err: late(r)}, now, fx)
+	c.tidy(r.row)
+}
+
+// tidy forgets a row of which nothing is left.
+func (c *core) tidy(row *row) {
+	if !row.kept() && row.run == nil && row.wait.empty() && row.undelivered == 0 {
+		delete(c.rows, row.key)
+		delete(c.gated, row)
+	}
+}
+
+// close ends all that has not begun, and all that would begin later.
+func (c *core) close(now time.Time, fx *effects) {
+	c.closed = true
+	for r := range c.start.all {
+		r.place.leave()
+		r.row.run = nil
+		c.conclude(r, ipc.Outcome{Err: closed("key " + quote(r.row.key))}, now, fx)
+	}
+	for _, row := range c.rows {
+		for r := range row.wait.all {
+			c.drop(r)
+			c.conclude(r, ipc.Outcome{Err: closed("key " + quote(row.key))}, now, fx)
+		}
+		c.tidy(row)
+	}
+	for e := c.oldest; e != nil; e = e.younger {
+		c.release(e, closed("the command"), fx)
+	}
+}
+
+// abandon ends what the runner has not ended.
+func (c *core) abandon(now time.Time, fx *effects) {
+	for _, row := range c.rows {
+		r := row.run
+		if r == nil {
+			continue
+		}
+		if r.cancel != nil {
+			fx.cancel = append(fx.cancel, r.cancel)
+		}
+		row.run = nil
+		c.conclude(r, ipc.Outcome{Err: ipc.Errorf(ipc.KindClosed, "key %s: the master ended while it ran", quote(row.key))}, now, fx)
+		c.tidy(row)
+	}
+}
+
+// quiet reports that the master has ended, everybody has an outcome, and each callback has returned.
+func (c *core) quiet() bool {
+	return c.closed && c.waiting == 0 && c.stats.Undelivered == 0 && c.hands.empty()
+}
+
+// full reports whether a row has so many undelivered outcomes that its next run must wait for its callbacks. While a
+// Command waits for outcomes, nothing does: the callback that holds up its key may be the one that called Command.
+func (c *core) full(row *row) bool { return row.undelivered >= lane && c.orders == 0 }
+
+// kept returns the row of a key in the data table; nil when there is none.
+func (c *core) kept(key string) *row {
+	if row := c.rows[key]; row != nil && row.kept() {
+		return row
+	}
+	return nil
+}
+
+func (row *row) kept() bool { return row.entry != nil || row.data != nil }
+
+// pending is the newest run of a row.
+func (row *row) pending() *run {
+	if !row.wait.empty() {
+		return row.wait.last()
+	}
+	return row.run
+}
+
+// runs ranges over what is pending, the oldest first.
+func (row *row) runs(yield func(*run) bool) {
+	if row.run == nil || yield(row.run) {
+		row.wait.all(yield)
+	}
+}
+
+// joinable reports whether someone who comes now may have this run's outcome. After an add or a pop only the runs of
+// the new time count.
+func (r *run) joinable() bool { return !r.cancelled && r.gen == r.row.gen }
+
+// equal compares canonical bytes: see prepare.
+func (r *run) equal(t ipc.Task) bool {
+	return bytes.Equal(r.task.Target, t.Target) && bytes.Equal(r.task.Args, t.Args)
+}
+
+func late(r *run) error {
+	return ipc.Errorf(ipc.KindExpired, "key %s: had not begun %v after it was sent: others of its key came first",
+		quote(r.row.key), r.waited.Round(time.Millisecond))
+}
+
+func closed(what string) error {
+	return &ipc.Error{Kind: ipc.KindClosed, Message: what + ": the master has ended"}
+}

@@ -1,0 +1,196 @@
+package master
+
+import (
+	"runtime/debug"
+	"time"
+
+	"fandango/ipc"
+)
+
+// hand is a goroutine that gives runs to the runner and calls callbacks. Hands come when there is something to do and
+// go when there is nothing: while there is, one at least is seeking, which is not in a callback. So a callback that
+// blocks holds up nothing but its key, and callbacks that return fast share few hands.
+type hand struct {
+	place node[*hand]
+	row   *row    // whose callback it is in; nil: none
+	at    *waiter // whom it calls
+	since time.Time
+	told  bool // that it is slow
+}
+
+// queue puts a row in line for a hand.
+func (c *core) queue(row *row) {
+	if row.held {
+		return
+	}
+	row.held = true
+	row.turn.it = row
+	c.speak.push(&row.turn)
+}
+
+// need returns a new hand, for a goroutine to be, when there is something to do and nobody seeks it.
+func (c *core) need() *hand {
+	if c.seeking > 0 || c.start.empty() && c.speak.empty() {
+		return nil
+	}
+	h := &hand{}
+	h.place.it = h
+	c.hands.push(&h.place)
+	c.seeking++
+	return h
+}
+
+// take gives a hand a callback to call.
+func (c *core) take(h *hand, now time.Time) (w *waiter) {
+	row := c.speak.first()
+	if row == nil {
+		return nil
+	}
+	row.turn.leave()
+	w = row.out.first()
+	w.place.leave()
+	if w.entry != nil {
+		w.entry.queued = nil
+	}
+	h.row, h.at, h.since, h.told = row, w, now, false
+	c.seeking--
+	if !c.slowSet {
+		c.slowSet = true
+		c.alarm.Set(c.slowID, now.Add(c.slow))
+	}
+	return w
+}
+
+// returned notes that the callback of a hand is over.
+func (c *core) returned(h *hand, now time.Time, fx *effects) {
+	row, w := h.row, h.at
+	if took := now.Sub(h.since); took >= c.slow && !h.told {
+		c.stats.Slow++
+		fx.events = append(fx.events, Slow{Key: row.key, For: took})
+	}
+	h.row, h.at = nil, nil
+	c.seeking++
+	c.forget(w)
+	row.undelivered--
+	c.stats.Undelivered--
+	row.held = false
+	if !row.out.empty() {
+		c.queue(row)
+	}
+	if row.run == nil && !row.wait.empty() {
+		c.advance(row, now, fx)
+	}
+	c.tidy(row)
+}
+
+// dismiss ends a hand.
+func (c *core) dismiss(h *hand) {
+	h.place.leave()
+	c.seeking--
+}
+
+// watchman looks for slow callbacks.
+type watchman struct{}
+
+func (watchman) ring(c *core, now time.Time, fx *effects) {
+	var next time.Time
+	for h := range c.hands.all {
+		if h.row == nil || h.told {
+			continue
+		}
+		due := h.since.Add(c.slow)
+		if !now.Before(due) {
+			h.told = true
+			c.stats.Slow++
+			fx.events = append(fx.events, Slow{Key: h.row.key, For: now.Sub(h.since)})
+		} else if next.IsZero() || due.Before(next) {
+			next = due
+		}
+	}
+	c.slowSet = !next.IsZero()
+	if c.slowSet {
+		c.alarm.Set(c.slowID, next)
+	}
+}
+
+// value is what a callback gets.
+func (w *waiter) value() Value {
+	r := w.run
+	v := Value{Key: r.row.key, Outcome: r.outcome, At: r.ended, State: Fresh, Skipped: w.skipped}
+	if w.shared != ipc.SharedNone {
+		v.Shared = w.shared
+	}
+	if v.Err != nil {
+		v.State = Failed
+	}
+	if e := w.entry; e != nil {
+		v.Every, v.Expire, v.Missed = e.every.Period(), e.expire, e.missed
+	}
+	return v
+}
+
+// work is the goroutine of a hand.
+func (m *Master) work(h *hand) {
+	over := false
+	defer func() {
+		if over {
+			return
+		}
+		// The callback has called Goexit: this goroutine ends, and the work goes to another one.
+		var fx effects
+		now := time.Now()
+		m.mu.Lock()
+		m.core.returned(h, now, &fx)
+		m.core.dismiss(h)
+		m.unlock(&fx)
+	}()
+	for !over {
+		over = !m.step(h)
+	}
+}
+
+// step does one thing. It returns false when there was nothing to do; the hand is dismissed then.
+func (m *Master) step(h *hand) bool {
+	var fx effects
+	now := time.Now()
+	m.mu.Lock()
+	if h.row != nil {
+		m.core.returned(h, now, &fx)
+	}
+	if r := m.core.start.first(); r != nil {
+		r.place.leave()
+		task, ctx := r.task, r.ctx // while nobody ends the run
+		m.unlock(&fx)
+		if err := m.runner.Submit(ctx, task, func(o ipc.Outcome) { m.done(r, o) }); err != nil {
+			m.done(r, ipc.Outcome{Err: err})
+		}
+		return true
+	}
+	w := m.core.take(h, now)
+	if w == nil {
+		m.core.dismiss(h)
+		m.unlock(&fx)
+		return false
+	}
+	v := w.value()
+	m.unlock(&fx)
+	m.call(v.Key, w.then, v)
+	return true
+}
+
+// call calls a callback, whatever it does.
+func (m *Master) call(key string, then func(Value), v Value) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		event := Panicked{Key: key, Cause: recover(), Stack: debug.Stack()} // a nil cause: it called Goexit
+		m.mu.Lock()
+		m.core.stats.Panicked++
+		m.mu.Unlock()
+		m.tell(event)
+	}()
+	then(v)
+	returned = true
+}

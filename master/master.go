@@ -1,0 +1,267 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fandango/ipc"
+	"fandango/schedule"
+)
+
+// ErrPending is what errors.Is finds in the error of a Send that its policy, ipc.PolicyReject, refused.
+var ErrPending = errors.New("the key is pending")
+
+// Config says how a master works. The zero value works.
+type Config struct {
+	// Queue is how many sends may be accepted at a time whose callbacks have not returned. 0: 100,000. The runner should
+	// have room for as many, and for the entries: a task that waited here for its turn and is refused there ends with
+	// the runner's queue-full.
+	Queue int
+	// Grace is how long Run, when its context has ended, waits for the outcomes of what runs and for callbacks to return.
+	// 0: 10 s; below 0: not at all.
+	Grace time.Duration
+	// Slow is how long a callback may take before it is counted and reported as slow. 0: 1 s.
+	Slow time.Duration
+	// Event is told what happens beside the values. It is called from many goroutines and must not block. nil: nobody is
+	// told.
+	Event func(Event)
+}
+
+// Master keeps the tables and gives tasks to a runner. Its methods may be called from many goroutines, and in callbacks.
+type Master struct {
+	runner   ipc.Runner
+	cfg      Config
+	loop     *schedule.Loop[alarm]
+	ran      atomic.Bool
+	commands atomic.Uint64
+	quiet    chan struct{} // closed: it has ended, and every callback has returned
+	gone     chan struct{} // closed: it has ended, and waits no longer
+
+	mu   sync.Mutex // guards core
+	core core
+}
+
+// New makes a master over a runner. It starts nothing. Send and Command work from now on; entries when Run does.
+func New(r ipc.Runner, cfg Config) *Master {
+	if cfg.Queue <= 0 {
+		cfg.Queue = 100_000
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 10 * time.Second
+	}
+	if cfg.Slow <= 0 {
+		cfg.Slow = time.Second
+	}
+	m := &Master{runner: r, cfg: cfg, quiet: make(chan struct{}), gone: make(chan struct{})}
+	m.loop = schedule.NewLoop(m.ring)
+	m.core = newCore(cfg, m.loop)
+	return m
+}
+
+// background is the context of runs that nobody cancels.
+var background = context.Background()
+
+// Send gives a task to the runner, or lets it join or wait as its policy says (ipc.PolicyAll by default), and returns at
+// once. Then then is called once, on a goroutine of its key's, with the outcome; nil: nobody is called. Without a
+// target, the key is the target.
+//
+// When ctx ends before there is an outcome, the outcome for this caller is of kind cancelled; a run that nobody else
+// waits for is cancelled too.
+//
+// When Send returns an error, the task was not accepted and then is not called: it is of kind queue-full, closed,
+// cancelled or input. Send never blocks.
+func (m *Master) Send(ctx context.Context, t ipc.Task, then func(Value)) error {
+	t, err := prepare(t)
+	if err != nil {
+		return err
+	}
+	a := ask{task: t, then: then, ctx: ctx, done: ctx.Done()}
+	if a.done != nil {
+		if ctx.Err() != nil {
+			return ipc.Errorf(ipc.KindCancelled, "key %s: %w", quote(t.Key), context.Cause(ctx))
+		}
+		a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx)) // others may join, who go on when ctx ends
+	}
+	var fx effects
+	now := m.lock()
+	r, fresh, err := m.core.send(&a, now)
+	m.unlock(&fx)
+	if fresh != nil {
+		m.watch(ctx, fresh)
+	}
+	if r == nil {
+		return err
+	}
+	err = m.runner.Submit(a.ctx, a.task, func(o ipc.Outcome) { m.done(r, o) })
+	if err == nil {
+		return nil
+	}
+	now = m.lock()
+	tell := m.core.retract(r, err, now, &fx)
+	m.unlock(&fx)
+	if !tell {
+		return nil
+	}
+	return err
+}
+
+// prepare checks a task, and makes equal tasks equal in their bytes.
+func prepare(t ipc.Task) (ipc.Task, error) {
+	err := ipc.CheckKey(t.Key)
+	if err != nil {
+		return t, err
+	}
+	if len(t.Target) == 0 {
+		if t.Target, err = ipc.Encode(t.Key); err != nil {
+			return t, ipc.Errorf(ipc.KindInput, "key %s: %w", quote(t.Key), err)
+		}
+	}
+	switch t.Policy {
+	case ipc.PolicyEach: // is never compared
+		return t, nil
+	case ipc.PolicyDefault, ipc.PolicyAll, ipc.PolicyLatest, ipc.PolicyFirst, ipc.PolicyReject:
+	default:
+		return t, ipc.Errorf(ipc.KindInput, "key %s: no such policy: %q", quote(t.Key), t.Policy)
+	}
+	if t.Target, err = ipc.Canonical(t.Target); err != nil {
+		return t, ipc.Errorf(ipc.KindInput, "key %s: target: %w", quote(t.Key), err)
+	}
+	if t.Args.IsNil() {
+		t.Args = nil // both are absent on the wire
+	} else if t.Args, err = ipc.Canonical(t.Args); err != nil {
+		return t, ipc.Errorf(ipc.KindInput, "key %s: args: %w", quote(t.Key), err)
+	}
+	return t, nil
+}
+
+// watch lets the waiters of g leave when ctx ends.
+func (m *Master) watch(ctx context.Context, g *watch) {
+	stop := context.AfterFunc(ctx, func() {
+		var fx effects
+		now := m.lock()
+		m.core.withdraw(g, context.Cause(ctx), now, &fx)
+		m.unlock(&fx)
+	})
+	m.mu.Lock()
+	g.stop = stop
+	over := g.over
+	m.mu.Unlock()
+	if over {
+		stop()
+	}
+}
+
+// done is called by the runner with the outcome of a run. It does not block, and runs no user's code.
+func (m *Master) done(r *run, o ipc.Outcome) {
+	var fx effects
+	now := m.lock()
+	m.core.done(r, o, now, &fx)
+	m.unlock(&fx)
+}
+
+// ring is called by the loop with what is due.
+func (m *Master) ring(a alarm, _ time.Time) {
+	var fx effects
+	now := m.lock()
+	a.ring(&m.core, now, &fx)
+	m.unlock(&fx)
+}
+
+// lock takes the mutex. The time is told under it, so that it never runs backwards in the tables.
+func (m *Master) lock() (now time.Time) {
+	m.mu.Lock()
+	return time.Now()
+}
+
+// unlock lets the mutex go, and does what is to be done.
+func (m *Master) unlock(fx *effects) {
+	h := m.core.need()
+	if m.core.quiet() {
+		select {
+		case <-m.quiet:
+		default:
+			close(m.quiet)
+		}
+	}
+	m.mu.Unlock()
+	if h != nil {
+		go m.work(h)
+	}
+	for _, cancel := range fx.cancel {
+		cancel()
+	}
+	for _, stop := range fx.unwatch {
+		stop()
+	}
+	for _, o := range fx.released {
+		o.released <- o.verdict
+	}
+	for _, e := range fx.events {
+		m.tell(e)
+	}
+}
+
+func (m *Master) tell(e Event) {
+	if m.cfg.Event != nil {
+		m.cfg.Event(e)
+	}
+}
+
+// Run runs the entries until ctx ends; it can be called once. Then nothing begins any more: tasks that wait behind
+// others end with an error of kind closed, and what the runner has may end within Config.Grace, and so may the
+// callbacks. What has not ended by then is closed too, and Run returns an error that names the callbacks that hang.
+func (m *Master) Run(ctx context.Context) error {
+	if m.ran.Swap(true) {
+		return errors.New("master: Run was called before")
+	}
+	m.loop.Run(ctx)
+	m.end((*core).close)
+	if !m.still(max(m.cfg.Grace, 0)) {
+		m.end((*core).abandon)
+		m.still(time.Second) // for the callbacks that are told so
+	}
+	close(m.gone)
+	return m.hung()
+}
+
+// end ends something of the core.
+func (m *Master) end(how func(c *core, now time.Time, fx *effects)) {
+	var fx effects
+	now := m.lock()
+	how(&m.core, now, &fx)
+	m.unlock(&fx)
+}
+
+// still waits until all is quiet, and reports whether it is.
+func (m *Master) still(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-m.quiet:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// hung tells of the callbacks that have not returned.
+func (m *Master) hung() error {
+	var fx effects
+	now := m.lock()
+	var keys []string
+	for h := range m.core.hands.all {
+		if h.row != nil {
+			keys = append(keys, h.row.key)
+			fx.events = append(fx.events, Hung{Key: h.row.key, For: now.Sub(h.since)})
+		}
+	}
+	m.unlock(&fx)
+	if keys == nil {
+		return nil
+	}
+	return fmt.Errorf("master: callbacks have not returned: %s", some(keys))
+}

@@ -1,0 +1,209 @@
+package master
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"fandango/ipc"
+)
+
+// What errors.Is finds in the errors of Get and Pop.
+var (
+	ErrNoKey   = errors.New("no such key")
+	ErrNoValue = errors.New("no value yet")
+)
+
+// State says what a key's value is worth: the first of these that holds.
+type State string
+
+// The states.
+const (
+	Never   State = "never"   // no run has ended yet
+	Expired State = "expired" // the value is older than its Expire, or was to be read once and was
+	Failed  State = "failed"  // the last run failed; the last good value is kept beside the error
+	Stale   State = "stale"   // no good value for 1.5 periods
+	Fresh   State = "fresh"
+)
+
+// Value is an outcome, as a callback gets it, or a row of the data table.
+type Value struct {
+	Key string
+	// Outcome is that of the last run. In the data table its Value is the last good one, also when Err is set; when the
+	// value has expired it is nil, and Err says so. Its bytes are shared: they must not be changed.
+	ipc.Outcome
+	At    time.Time     // when Outcome.Value arrived, or in a callback when the outcome did; zero without one
+	Age   time.Duration // how old that was when this Value was made, by the monotonic clock
+	State State
+
+	Every     time.Duration // its period; 0: it has none
+	Expire    time.Duration // when its value expires; 0: never
+	Paused    bool
+	Missed    int // how many due times had no run of their own, since it was added
+	Callbacks int // who is called when its pending tasks end, and for an entry with a callback, on each value
+
+	// Skipped is, in the callback of an entry, how many values it did not see since its last call, because it was busy.
+	Skipped int
+}
+
+// datum is the data table's memory of a key.
+type datum struct {
+	last ipc.Outcome // of the last run that ended; Value is that of the last good one
+	at   time.Time   // when Value arrived; zero: there was none
+	read bool        // Value was to be read once, and was
+}
+
+// store puts an outcome in the data table, when its run was accepted for what the key is now.
+func (c *core) store(r *run) {
+	row := r.row
+	switch {
+	case r.gen != row.gen, row.entry == nil && !r.keep:
+		return // popped or added anew meanwhile; or nobody wants it kept
+	case r.outcome.Err != nil:
+		if kind := ipc.KindOf(r.outcome.Err); kind == ipc.KindCancelled || kind == ipc.KindClosed {
+			return // says nothing about the key
+		}
+	}
+	if row.data == nil {
+		row.data = &datum{}
+	}
+	d := row.data
+	good := d.last.Value
+	d.last = r.outcome
+	if d.last.Err != nil {
+		d.last.Value = good
+		return
+	}
+	d.at, d.read = r.ended, false
+}
+
+// look makes a Value of a row of the data table.
+func (c *core) look(row *row, now time.Time) Value {
+	v := Value{Key: row.key, State: Never, Callbacks: row.callbacks()}
+	e := row.entry
+	if e != nil {
+		v.Every, v.Expire, v.Missed = e.every.Period(), e.expire, e.missed
+		_, v.Paused = c.paused(e, now)
+	}
+	d := row.data
+	if d == nil {
+		return v
+	}
+	v.Outcome, v.At = d.last, d.at
+	if !d.at.IsZero() {
+		v.Age = now.Sub(d.at)
+	}
+	switch {
+	case d.read:
+		v.State, v.Value = Expired, nil
+		v.Err = &ipc.Error{Kind: ipc.KindExpired, Message: "key " + quote(row.key) + ": its value was to be read once, and was read"}
+	case !d.at.IsZero() && v.Expire > 0 && v.Age >= v.Expire:
+		v.State, v.Value = Expired, nil
+		v.Err = expired(row.key, v.Age, v.Expire, d.last.Err)
+	case d.last.Err != nil:
+		v.State = Failed
+	case v.Every > 0 && !v.Paused && now.Sub(c.lively(e, d.at)) > v.Every+v.Every/2:
+		v.State = Stale
+	default:
+		v.State = Fresh
+	}
+	return v
+}
+
+func expired(key string, age, expire time.Duration, failure error) error {
+	if failure == nil {
+		return ipc.Errorf(ipc.KindExpired, "key %s expired: its value is %v old and expires after %v", quote(key), age.Round(time.Millisecond), expire)
+	}
+	return ipc.Errorf(ipc.KindExpired, "key %s expired: its value is %v old and expires after %v; its last run failed: %w",
+		quote(key), age.Round(time.Millisecond), expire, failure)
+}
+
+// read is look for a reader who gets the value: one that is to be read once is gone then.
+func (c *core) read(row *row, now time.Time) Value {
+	v := c.look(row, now)
+	if e := row.entry; e != nil && e.once && v.Value != nil {
+		row.data.read = true
+		row.data.last.Value = nil
+	}
+	return v
+}
+
+func noKey(key string) error {
+	return &ipc.Error{Kind: ipc.KindInput, Message: "no key " + quote(key), Cause: ErrNoKey}
+}
+
+// Get returns the last value of a key. The error is that of its last run, beside which the last good value is returned;
+// or of kind expired, with no value, when the value is older than allowed; or one that is ErrNoKey or ErrNoValue. The
+// bytes are shared: they must not be changed.
+func (m *Master) Get(key string) (ipc.Raw, error) {
+	now := m.lock()
+	defer m.mu.Unlock()
+	row := m.core.kept(key)
+	if row == nil {
+		return nil, noKey(key)
+	}
+	v := m.core.read(row, now)
+	if v.State == Never {
+		return nil, &ipc.Error{Kind: ipc.KindInput, Message: "key " + quote(key) + " has no value yet", Cause: ErrNoValue}
+	}
+	return v.Outcome.Value, v.Err
+}
+
+// Get returns the last value of a key as a T. Its errors are those of [Master.Get]; beside one of a failed run it
+// returns the last good value. A value that is no T is an error of kind input.
+func Get[T any](m *Master, key string) (T, error) {
+	var value T
+	raw, err := m.Get(key)
+	if raw == nil {
+		return value, err
+	}
+	if same, ok := any(&value).(*ipc.Raw); ok {
+		*same = raw
+		return value, err
+	}
+	if bad := raw.Decode(&value); bad != nil {
+		return value, ipc.Errorf(ipc.KindInput, "key %s: its value is no %T: %w", quote(key), value, bad)
+	}
+	return value, err
+}
+
+// Value looks at a row of the data table; looking does not use up a value that is to be read once. It returns false for
+// a key that was neither added nor sent with Keep.
+func (m *Master) Value(key string) (Value, bool) {
+	now := m.lock()
+	defer m.mu.Unlock()
+	row := m.core.kept(key)
+	if row == nil {
+		return Value{}, false
+	}
+	return m.core.look(row, now), true
+}
+
+// Values looks at the whole data table, sorted by key.
+func (m *Master) Values() []Value {
+	now := m.lock()
+	values := make([]Value, 0, len(m.core.rows))
+	for _, row := range m.core.rows {
+		if row.kept() {
+			values = append(values, m.core.look(row, now))
+		}
+	}
+	m.mu.Unlock()
+	slices.SortFunc(values, func(a, b Value) int { return cmp.Compare(a.Key, b.Key) })
+	return values
+}
+
+// Keys returns the keys of the data table, sorted: what was added, and what was sent with Keep.
+func (m *Master) Keys() []string {
+	m.mu.Lock()
+	keys := make([]string, 0, len(m.core.rows))
+	for key, row := range m.core.rows {
+		if row.kept() {
+			keys = append(keys, key)
+		}
+	}
+	m.mu.Unlock()
+	slices.Sort(keys)
+	return keys
+}

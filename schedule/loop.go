@@ -1,0 +1,144 @@
+package schedule
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+)
+
+// Loop waits for what is due: any number of items, one goroutine, one timer, and no wake-up while nothing is due. Times
+// are compared on the monotonic clock, so that a step of the wall clock moves nothing. What follows the wall clock asks
+// to be looked at again after a while that it can afford to be late.
+//
+// Its methods may be called from many goroutines, before, while and after it runs.
+type Loop[T any] struct {
+	ring func(item T, now time.Time)
+	base time.Time     // times are kept as nanoseconds since then
+	wake chan struct{} // 1-buffered: an item is due before the loop would look
+
+	mu    sync.Mutex // guards what follows
+	heap  heap
+	item  []T      // by slot
+	issue []uint32 // by slot: which ID is its owner; odd while it has one
+	free  []uint32 // slots
+	until int64    // the loop sleeps until then
+}
+
+// ID names an item of a Loop. The zero ID names none.
+type ID struct{ slot, issue uint32 }
+
+// awake is the until of a loop that does not sleep.
+const awake = math.MinInt64
+
+// NewLoop makes a loop that calls ring for each item that is due, on the goroutine of Run, one after another and never
+// early. An item rings once for each time that it was set to; ring may call Set for the next one. It must not block. An
+// item that is moved or removed in the very moment when it is due may still ring.
+func NewLoop[T any](ring func(item T, now time.Time)) *Loop[T] {
+	return &Loop[T]{ring: ring, base: time.Now(), wake: make(chan struct{}, 1), until: awake}
+}
+
+// Add puts an item in, due at at. The zero time: not yet; Set says when.
+func (l *Loop[T]) Add(item T, at time.Time) ID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var slot uint32
+	if n := len(l.free); n > 0 {
+		slot, l.free = l.free[n-1], l.free[:n-1]
+		l.item[slot] = item
+	} else {
+		slot = uint32(len(l.item))
+		l.item = append(l.item, item)
+		l.issue = append(l.issue, 0)
+		l.heap.place = append(l.heap.place, -1)
+	}
+	l.issue[slot]++
+	l.set(slot, at)
+	return ID{slot, l.issue[slot]}
+}
+
+// Set says when an item is due, in place of what was said before. The zero time: not until it is set again. It returns
+// false when the item was removed.
+func (l *Loop[T]) Set(id ID, at time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.owns(id) {
+		return false
+	}
+	l.set(id.slot, at)
+	return true
+}
+
+// Remove takes an item out. It returns false when that was done before.
+func (l *Loop[T]) Remove(id ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.owns(id) {
+		return false
+	}
+	l.heap.remove(id.slot)
+	l.issue[id.slot]++
+	var none T
+	l.item[id.slot] = none
+	l.free = append(l.free, id.slot)
+	return true
+}
+
+// Run waits and rings until ctx ends. What is due later stays in the loop.
+func (l *Loop[T]) Run(ctx context.Context) {
+	timer := time.NewTimer(math.MaxInt64)
+	defer timer.Stop()
+	now := time.Now()
+	for ctx.Err() == nil {
+		item, due, wait := l.next(now)
+		if due {
+			l.ring(item, now)
+			continue
+		}
+		timer.Reset(wait - time.Since(now)) // ringing may have taken a while
+		select {
+		case <-ctx.Done():
+		case <-l.wake:
+		case <-timer.C:
+		}
+		now = time.Now()
+	}
+}
+
+// next takes out an item that is due at now, or says how long to sleep.
+func (l *Loop[T]) next(now time.Time) (item T, due bool, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.heap.len() == 0 {
+		l.until = math.MaxInt64
+		return item, false, math.MaxInt64
+	}
+	if wait = time.Duration(l.heap.at[0]) - now.Sub(l.base); wait > 0 {
+		l.until = l.heap.at[0]
+		return item, false, wait
+	}
+	l.until = awake
+	slot := l.heap.slot[0]
+	l.heap.remove(slot)
+	return l.item[slot], true, 0
+}
+
+func (l *Loop[T]) owns(id ID) bool {
+	return id.issue%2 == 1 && int(id.slot) < len(l.issue) && l.issue[id.slot] == id.issue
+}
+
+func (l *Loop[T]) set(slot uint32, at time.Time) {
+	if at.IsZero() {
+		l.heap.remove(slot)
+		return
+	}
+	since := int64(at.Sub(l.base))
+	l.heap.set(slot, since)
+	if since < l.until {
+		l.until = awake // one wake-up is enough
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+}
