@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"fandango/ipc"
@@ -57,10 +58,8 @@ func Run(e Executor) int {
 
 // run serves until the input ends, or until TERM comes and nothing is running.
 func run(s *server, byHand bool) int {
-	if !byHand { // Ctrl-C reaches the whole terminal; what it means is the master's to decide
-		ignored := make(chan os.Signal, 1)
-		signal.Notify(ignored, os.Interrupt)
-		defer signal.Stop(ignored)
+	if !byHand {
+		defer heed()()
 	}
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
@@ -80,6 +79,28 @@ func run(s *server, byHand bool) int {
 		return 0 // a Read of stdin may wait for ever
 	}
 	return exitCode(<-served)
+}
+
+// heed does with signals what a master expects: Ctrl-C reaches the whole terminal, and what it means is the master's to
+// decide; QUIT asks what we are doing.
+func heed() (stop func()) {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGQUIT)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case sig := <-signals:
+				if sig == syscall.SIGQUIT {
+					stacks := make([]byte, 1<<20)
+					_, _ = os.Stderr.Write(stacks[:runtime.Stack(stacks, true)])
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(signals); close(done) }
 }
 
 func exitCode(err error) int {

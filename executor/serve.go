@@ -113,7 +113,7 @@ func (s *server) hello(req ipc.Request) ipc.Hello {
 	h.Protocol = ipc.Protocol
 	h.Ordered = true
 	if runtime.GOOS != "windows" {
-		h.Diagnose = "SIGQUIT" // the Go runtime's own: all stacks on stderr
+		h.Diagnose = "SIGQUIT" // Run prints all stacks and goes on; without Run, the Go runtime prints them and exits
 	}
 	return h
 }

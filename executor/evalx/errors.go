@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"fandango/executor"
 	"fandango/ipc"
 )
 
@@ -27,7 +30,7 @@ func valueError(format string, args ...any) *ipc.Error {
 }
 
 // explain makes an error of the evaluator one that a Python user knows.
-func explain(err error) error {
+func (e *Evaluator) explain(err error) error {
 	var eval *starlark.EvalError
 	trace := ""
 	if errors.As(err, &eval) && hasFunction(eval.CallStack) {
@@ -47,9 +50,14 @@ func explain(err error) error {
 	}
 	var names resolve.ErrorList
 	if errors.As(err, &names) && len(names) > 0 {
-		return badName(names[0])
+		return e.badName(names[0])
 	}
 	message := err.Error()
+	if m := unknown.FindStringSubmatch(message); m != nil {
+		named := e.nameError(m[1])
+		named.Trace = trace
+		return named
+	}
 	return &ipc.Error{Kind: ipc.KindTask, Type: classify(message), Message: message, Trace: trace, Cause: err}
 }
 
@@ -63,17 +71,23 @@ func hasFunction(stack starlark.CallStack) bool {
 	return false
 }
 
-// undefined is the resolver's message for a name that it does not know.
-var undefined = regexp.MustCompile(`^undefined: (\S+)(?: \(did you mean (.*)\?\))?`)
+// What the interpreter and the resolver say of a name that is not there.
+var (
+	unknown   = regexp.MustCompile(`^internal error: predeclared variable (\S+) is uninitialized`)
+	undefined = regexp.MustCompile(`^undefined: (\S+)`)
+)
 
-func badName(at resolve.Error) *ipc.Error {
-	m := undefined.FindStringSubmatch(at.Msg)
-	if m == nil {
-		return syntaxError(fmt.Sprintf("line %d: %s", at.Pos.Line, at.Msg))
+func (e *Evaluator) badName(at resolve.Error) *ipc.Error {
+	if m := undefined.FindStringSubmatch(at.Msg); m != nil {
+		return e.nameError(m[1])
 	}
-	message := fmt.Sprintf("name %q is not defined", m[1])
-	if m[2] != "" {
-		message += "; did you mean " + m[2] + "?"
+	return syntaxError(fmt.Sprintf("line %d: %s", at.Pos.Line, at.Msg))
+}
+
+func (e *Evaluator) nameError(name string) *ipc.Error {
+	message := fmt.Sprintf("name %q is not defined", name)
+	if near := executor.Nearest(name, slices.Collect(maps.Keys(e.names))); near != "" {
+		message += "; did you mean " + near + "?"
 	}
 	return taskError("NameError", "%s", message)
 }

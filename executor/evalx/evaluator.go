@@ -40,13 +40,18 @@ type Evaluator struct {
 	cache   map[string]*starlark.Function
 	objects map[string]starlark.Value // instances made by __class__
 	now     *run
+
+	resolver   executor.Eval          // eval and check as funcs, made once
+	onMaxSteps func(*starlark.Thread) // as resolver
 }
 
 // run is one task's evaluation.
 type run struct {
-	ctx    context.Context
-	thread starlark.Thread
-	over   bool // all steps are used up
+	outer   context.Context    //nolint:containedctx // the task's: this is the record of one call
+	ctx     context.Context    //nolint:containedctx // with the evaluator's own timeout
+	cancel  context.CancelFunc // of ctx; nil when it is outer
+	thread  starlark.Thread
+	stopped *ipc.Error // why it was stopped; nil: it was not
 }
 
 // New returns an Evaluator with an empty session.
@@ -65,6 +70,8 @@ func New(cfg Config) *Evaluator {
 		objects: map[string]starlark.Value{},
 	}
 	e.names = e.library()
+	e.resolver = e.eval
+	e.onMaxSteps = func(*starlark.Thread) { e.check(e.now) }
 	if cfg.Executor != nil {
 		e.on = cfg.Executor
 		e.names["executor"] = e.wrap("executor", cfg.Executor)
@@ -87,48 +94,60 @@ func (e *Evaluator) Greet(g ipc.Greeting) ipc.Hello {
 
 // Execute resolves a tuple: a name of the executor, or else an expression.
 func (e *Evaluator) Execute(ctx context.Context, target, args ipc.Raw) (any, error) {
-	return e.exclusive(ctx, func(ctx context.Context) (any, error) {
-		result, err := executor.Resolve(ctx, e.on, e.eval, target, args)
-		if err != nil {
-			return nil, err
-		}
-		if v, ok := result.(starlark.Value); ok {
-			return encode(v)
-		}
-		return result, nil
-	})
+	r, err := e.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer e.end(r)
+	result, err := executor.Resolve(r.ctx, e.on, e.resolver, target, args)
+	if v, ok := result.(starlark.Value); ok && err == nil {
+		result, err = encode(v)
+	}
+	if err != nil {
+		return nil, e.failure(r, err)
+	}
+	return result, nil
 }
 
 // Bind makes an executor of a class of Config.Executor, or of the value of any expression; a callable value is called
 // when there are args.
 func (e *Evaluator) Bind(ctx context.Context, target, args ipc.Raw) error {
-	_, err := e.exclusive(ctx, func(ctx context.Context) (any, error) {
-		if binder, ok := e.cfg.Executor.(executor.Binder); ok && e.isClass(target) {
-			if err := binder.Bind(ctx, target, args); err != nil {
-				return nil, err
-			}
-			e.on = e.cfg.Executor
-			e.names["executor"] = e.wrap("executor", e.cfg.Executor)
-			return nil, nil //nolint:nilnil // a bind has no value
+	r, err := e.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.end(r)
+	if err := e.bind(r.ctx, target, args); err != nil {
+		return e.failure(r, err)
+	}
+	return nil
+}
+
+func (e *Evaluator) bind(ctx context.Context, target, args ipc.Raw) error {
+	if binder, ok := e.cfg.Executor.(executor.Binder); ok && e.isClass(target) {
+		if err := binder.Bind(ctx, target, args); err != nil {
+			return err
 		}
-		v, err := e.bindable(target)
+		e.on = e.cfg.Executor
+		e.names["executor"] = e.wrap("executor", e.cfg.Executor)
+		return nil
+	}
+	v, err := e.bindable(target)
+	if err != nil {
+		return err
+	}
+	if _, ok := v.(starlark.Callable); ok && !args.IsNil() {
+		a, err := executor.ParseArgs(args)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if _, ok := v.(starlark.Callable); ok && !args.IsNil() {
-			a, err := executor.ParseArgs(args)
-			if err != nil {
-				return nil, err
-			}
-			if v, err = e.call(v, a); err != nil {
-				return nil, err
-			}
+		if v, err = e.call(v, a); err != nil {
+			return err
 		}
-		e.on = e.bound(v)
-		e.names["executor"] = v
-		return nil, nil //nolint:nilnil // a bind has no value
-	})
-	return err
+	}
+	e.on = e.bound(v)
+	e.names["executor"] = v
+	return nil
 }
 
 func (e *Evaluator) isClass(target ipc.Raw) bool {
@@ -154,49 +173,63 @@ func (e *Evaluator) bindable(target ipc.Raw) (starlark.Value, error) {
 	return decode(target)
 }
 
-// exclusive runs f as the one evaluation of its time, with a thread of its own and within the limits.
-func (e *Evaluator) exclusive(ctx context.Context, f func(context.Context) (any, error)) (any, error) {
+// begin waits for the turn of a task, and gives it a thread of its own and its limits. Every begin has its end.
+func (e *Evaluator) begin(ctx context.Context) (*run, error) {
 	select {
 	case e.turn <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ipc.Errorf(ipc.KindCancelled, "waiting for the evaluator: %w", context.Cause(ctx))
 	}
-	defer func() { <-e.turn }()
-
-	outer := ctx
+	r := &run{ctx: ctx, outer: ctx}
 	if e.cfg.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, e.cfg.Timeout)
-		defer cancel()
+		r.ctx, r.cancel = context.WithTimeout(ctx, e.cfg.Timeout)
 	}
-	r := &run{ctx: ctx}
 	r.thread.Name = "task"
-	if e.cfg.Steps > 0 {
-		r.thread.SetMaxExecutionSteps(uint64(e.cfg.Steps))
-		r.thread.OnMaxSteps = func(t *starlark.Thread) {
-			r.over = true
-			t.Cancel("too many steps")
-		}
-	}
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { r.thread.Cancel("time is up") })
-		defer stop()
-	}
+	r.thread.SetMaxExecutionSteps(checkSteps)
+	r.thread.OnMaxSteps = e.onMaxSteps
 	e.now = r
-	defer func() { e.now = nil }()
+	return r, nil
+}
 
-	result, err := f(ctx)
-	switch {
-	case err == nil:
-		return result, nil
-	case r.over:
-		return nil, ipc.Errorf(ipc.KindTimeout, "stopped after %d steps, the evaluator's limit", e.cfg.Steps)
-	case outer.Err() != nil:
-		return nil, ipc.Errorf(ipc.KindCancelled, "the evaluation was cancelled: %w", context.Cause(outer))
-	case ctx.Err() != nil:
-		return nil, ipc.Errorf(ipc.KindTimeout, "stopped after %v, the evaluator's limit", e.cfg.Timeout)
+func (e *Evaluator) end(r *run) {
+	if r.cancel != nil {
+		r.cancel()
 	}
-	return nil, explain(err)
+	e.now = nil
+	<-e.turn
+}
+
+// failure says what became of a task that has no value.
+func (e *Evaluator) failure(r *run, err error) error {
+	switch {
+	case r.stopped != nil:
+		return r.stopped
+	case r.outer.Err() != nil:
+		return ipc.Errorf(ipc.KindCancelled, "the evaluation was cancelled: %w", context.Cause(r.outer))
+	case r.ctx.Err() != nil:
+		return ipc.Errorf(ipc.KindTimeout, "stopped after %v, the evaluator's limit", e.cfg.Timeout)
+	}
+	return e.explain(err)
+}
+
+const (
+	checkSteps = 2000 // between two looks at a running evaluation
+	maxCalls   = 1000 // inside each other, as of such a look: beyond, the Go stack takes more memory than there is
+)
+
+// check looks at a running evaluation, and stops it when it has gone too far or too deep, or when its time is over: a
+// look every some microseconds costs less than a timer for each task.
+func (e *Evaluator) check(r *run) {
+	switch {
+	case e.cfg.Steps > 0 && r.thread.Steps >= uint64(e.cfg.Steps):
+		r.stopped = ipc.Errorf(ipc.KindTimeout, "stopped after %d steps, the evaluator's limit", e.cfg.Steps)
+	case r.thread.CallStackDepth() > maxCalls:
+		r.stopped = taskError("RecursionError", "more than %d calls inside each other", maxCalls)
+	case r.ctx.Err() == nil:
+		r.thread.SetMaxExecutionSteps(r.thread.Steps + checkSteps)
+		return
+	}
+	r.thread.Cancel("it was stopped")
 }
 
 // eval is the evaluator's part in [executor.Resolve].

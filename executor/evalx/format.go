@@ -41,8 +41,9 @@ func floatText(f float64) string {
 // writer writes values as Python's repr does.
 type writer struct {
 	strings.Builder
-	open []starlark.Value // the containers that it is inside of
-	err  error
+	open       []starlark.Value // the containers that it is inside of
+	containers int
+	err        error
 }
 
 func repr(v starlark.Value) (string, error) {
@@ -117,6 +118,10 @@ func (w *writer) enter(v starlark.Value, again string) bool {
 	}
 	if len(w.open) > maxNested*5 {
 		w.err = taskError("RecursionError", "the value is nested deeper than %d", maxNested*5)
+		return false
+	}
+	if w.containers++; w.containers > maxContainers {
+		w.err = taskError("MemoryError", "the value has more than %d lists and maps", maxContainers)
 		return false
 	}
 	w.open = append(w.open, v)

@@ -8,9 +8,9 @@ import (
 // The parser, the resolver and the compiler recurse, and a Go stack that is used up ends the process. So a text is
 // measured before it is parsed.
 const (
-	maxSource = 1 << 20 // bytes of a text
-	maxNested = 200     // brackets inside each other
-	maxPieces = 5000    // words and signs of one item, with all that it stands in
+	maxSource = 256 << 10 // bytes of a text
+	maxNested = 200       // brackets inside each other
+	maxPieces = 5000      // words and signs of one item, with all that it stands in
 )
 
 // guard refuses a text that would be nested too deep. It counts words and signs: no tree is deeper than the number of

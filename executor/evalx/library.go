@@ -94,11 +94,14 @@ func measured(name string, of starlark.Value) *starlark.Builtin {
 
 // each calls f with the items of x. It counts steps, and ends when the task does, as a loop would.
 func (e *Evaluator) each(x starlark.Iterable, f func(starlark.Value) error) error {
-	const check = 1024 // items
+	const (
+		check = 1024 // items
+		cost  = 8    // steps of an item
+	)
 	n := 0
 	for item := range starlark.Elements(x) {
 		if n++; n%check == 0 {
-			if err := e.spend(check); err != nil {
+			if err := e.spend(check * cost); err != nil {
 				return err
 			}
 		}
@@ -113,9 +116,8 @@ func (e *Evaluator) each(x starlark.Iterable, f func(starlark.Value) error) erro
 func (e *Evaluator) spend(steps uint64) error {
 	r := e.now
 	r.thread.Steps += steps
-	if e.cfg.Steps > 0 && r.thread.Steps > uint64(e.cfg.Steps) {
-		r.over = true
-		return taskError("Error", "too many steps")
+	if e.check(r); r.stopped != nil {
+		return r.stopped
 	}
 	return r.ctx.Err()
 }

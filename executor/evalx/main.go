@@ -15,8 +15,8 @@ import (
 // DefaultMemory is what a worker may use beyond its size when it is ready.
 const DefaultMemory = 512 << 20
 
-// leastMemory is what the Go runtime takes from the system at a time.
-const leastMemory = 64 << 20
+// leastMemory is twice what the Go runtime takes from the system at a time.
+const leastMemory = 128 << 20
 
 // Main is the default worker's main: it serves an Evaluator over stdin and stdout, and returns the exit code. args are
 // its flags.
@@ -90,7 +90,7 @@ func (m *memoryFlag) Set(text string) error {
 		return errors.New("want a size such as 512MiB, 2GiB, a number of bytes, or 0 for no limit")
 	}
 	if n *= unit; n > 0 && n < leastMemory {
-		return fmt.Errorf("want at least %dMiB: the runtime takes its memory in pieces of that size", leastMemory>>20)
+		return fmt.Errorf("want at least %dMiB: the runtime takes its memory in large pieces", leastMemory>>20)
 	}
 	*m = memoryFlag(n)
 	return nil

@@ -110,7 +110,7 @@ func (e *Evaluator) statement(file *syntax.File, stmt syntax.Stmt) (v starlark.V
 // predeclared and not as globals, which would be a copy.
 func (e *Evaluator) define(file *syntax.File) error {
 	rewriteStmts(file.Stmts)
-	prog, err := starlark.FileProgram(file, e.names.Has)
+	prog, err := starlark.FileProgram(file, anyName)
 	if err != nil {
 		return err
 	}
@@ -121,6 +121,10 @@ func (e *Evaluator) define(file *syntax.File) error {
 	return err
 }
 
+// anyName lets every name pass the compiler: it is looked up when it is used, as in Python, so a function may name what
+// is defined later.
+func anyName(string) bool { return true }
+
 // compile makes a func of an expression.
 func (e *Evaluator) compile(x syntax.Expr) (*starlark.Function, error) {
 	x = rewrite(x)
@@ -130,7 +134,7 @@ func (e *Evaluator) compile(x syntax.Expr) (*starlark.Function, error) {
 		Name: &syntax.Ident{NamePos: start, Name: expressionName},
 		Body: []syntax.Stmt{&syntax.ReturnStmt{Return: start, Result: x}},
 	}
-	prog, err := starlark.FileProgram(&syntax.File{Path: sourceName, Stmts: []syntax.Stmt{def}, Options: dialect}, e.names.Has)
+	prog, err := starlark.FileProgram(&syntax.File{Path: sourceName, Stmts: []syntax.Stmt{def}, Options: dialect}, anyName)
 	if err != nil {
 		return nil, err
 	}

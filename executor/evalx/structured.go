@@ -41,9 +41,8 @@ func (e *Evaluator) evaluating() map[string]builtin {
 }
 
 func (e *Evaluator) evalForm(form starlark.Value) (starlark.Value, error) {
-	const deepest = 1000 // calls; a text that evaluates itself has no end
-	if e.now.thread.CallStackDepth() > deepest {
-		return nil, taskError("RecursionError", "eval: more than %d calls inside each other", deepest)
+	if e.check(e.now); e.now.stopped != nil { // a text that evaluates itself may take no steps at all
+		return nil, e.now.stopped
 	}
 	switch form := form.(type) {
 	case starlark.String:

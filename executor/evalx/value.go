@@ -120,22 +120,35 @@ func keywords(named map[string]any) ([]starlark.Tuple, error) {
 
 // What a result may be, as the wire's default limits have it.
 const (
-	maxValue = 64 << 20 // bytes
-	maxDepth = 128      // containers inside each other
+	maxValue      = 64 << 20  // bytes
+	maxDepth      = 128       // containers inside each other
+	maxContainers = 1_000_000 // lists, tuples, sets and maps
 )
 
 // encode encodes a result canonically. It is bounded while it works, for a list that contains itself has no end and
 // one that contains itself twice has 2ⁿ items.
 func encode(v starlark.Value) (ipc.Raw, error) {
-	return appendValue(make([]byte, 0, 16), v, 0)
+	var e encoder
+	return e.value(make([]byte, 0, 16), v, 0)
 }
 
-func appendValue(b []byte, v starlark.Value, depth int) ([]byte, error) {
+// encoder counts while it encodes.
+type encoder struct{ containers int }
+
+// inside is called for each container, with how many it is inside of.
+func (e *encoder) inside(depth int) error {
+	if depth >= maxDepth {
+		return ipc.Errorf(ipc.KindInput, "the value is nested deeper than %d", maxDepth)
+	}
+	if e.containers++; e.containers > maxContainers {
+		return ipc.Errorf(ipc.KindInput, "the value has more than %d lists and maps", maxContainers)
+	}
+	return nil
+}
+
+func (e *encoder) value(b []byte, v starlark.Value, depth int) ([]byte, error) {
 	if len(b) > maxValue {
 		return nil, tooLarge(len(b))
-	}
-	if depth > maxDepth {
-		return nil, ipc.Errorf(ipc.KindInput, "the value is nested deeper than %d", maxDepth)
 	}
 	switch v := v.(type) {
 	case starlark.NoneType:
@@ -169,11 +182,11 @@ func appendValue(b []byte, v starlark.Value, depth int) ([]byte, error) {
 		raw, err := ipc.Encode(gotime.Time(v))
 		return append(b, raw...), err
 	case startime.Duration:
-		return appendValue(b, starlark.Float(gotime.Duration(v).Seconds()), depth)
+		return e.value(b, starlark.Float(gotime.Duration(v).Seconds()), depth)
 	case *starlark.Dict:
-		return appendDict(b, v, depth)
+		return e.dict(b, v, depth)
 	case *starlarkstruct.Module: // a module has no value
-		return appendValue(b, starlark.String(v.Name), depth)
+		return e.value(b, starlark.String(v.Name), depth)
 	case *starlarkstruct.Struct:
 		d := starlark.StringDict{}
 		v.ToStringDict(d)
@@ -183,17 +196,20 @@ func appendValue(b []byte, v starlark.Value, depth int) ([]byte, error) {
 				return nil, err
 			}
 		}
-		return appendDict(b, dict, depth)
+		return e.dict(b, dict, depth)
 	case starlark.Callable:
 		return nil, typeError("the result is or has a function (%s), which is no value; call it", v.Name())
 	case starlark.Sequence: // list, tuple, set, range
 		if v.Len() > maxValue {
 			return nil, tooLarge(v.Len())
 		}
+		if err := e.inside(depth); err != nil {
+			return nil, err
+		}
 		b = appendLen(b, v.Len(), 0x90, 16, 0, 0xdc, 0xdd)
 		for item := range starlark.Elements(v) {
 			var err error
-			if b, err = appendValue(b, item, depth+1); err != nil {
+			if b, err = e.value(b, item, depth+1); err != nil {
 				return nil, err
 			}
 		}
@@ -202,8 +218,11 @@ func appendValue(b []byte, v starlark.Value, depth int) ([]byte, error) {
 	return nil, typeError("a %s cannot be a result", v.Type())
 }
 
-// appendDict sorts the keys: text by text, other keys by their encoding.
-func appendDict(b []byte, d *starlark.Dict, depth int) ([]byte, error) {
+// dict sorts the keys: text by text, other keys by their encoding.
+func (e *encoder) dict(b []byte, d *starlark.Dict, depth int) ([]byte, error) {
+	if err := e.inside(depth); err != nil {
+		return nil, err
+	}
 	items := d.Items()
 	text := true
 	for _, item := range items {
@@ -219,7 +238,7 @@ func appendDict(b []byte, d *starlark.Dict, depth int) ([]byte, error) {
 			keys[i] = string(s)
 			continue
 		}
-		raw, err := appendValue(nil, item[0], depth+1)
+		raw, err := e.value(nil, item[0], depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -235,7 +254,7 @@ func appendDict(b []byte, d *starlark.Dict, depth int) ([]byte, error) {
 	for _, i := range order {
 		for _, v := range items[i] {
 			var err error
-			if b, err = appendValue(b, v, depth+1); err != nil {
+			if b, err = e.value(b, v, depth+1); err != nil {
 				return nil, err
 			}
 		}
