@@ -43,6 +43,10 @@ type Decoder struct {
 	lim Limits
 	err error // why it is dead
 
+	// the message that was found; second is nil when it is absent
+	key           string
+	first, second Raw
+
 	buf     []byte
 	pos     int   // what is before it has been handed out
 	readErr error // what Read gave with the last bytes, for when they are used up
@@ -65,63 +69,53 @@ func NewDecoder(r io.Reader, cfg DecoderConfig) *Decoder {
 // protocol when it ends inside one, or holds anything else than requests: then the decoder is dead and repeats it. Any
 // other error is the reader's, and the next call goes on where it stopped.
 func (d *Decoder) Request() (Request, error) {
-	t, err := d.next(false)
-	if err != nil {
+	if err := d.next(false); err != nil {
 		return Request{}, err
 	}
-	r := Request{Key: t.key, Target: t.first}
-	if !t.second.IsNil() {
-		r.Args = t.second
+	r := Request{Key: d.key, Target: d.first}
+	if !d.second.IsNil() {
+		r.Args = d.second
 	}
 	return r, nil
 }
 
 // Answer reads the next answer, and hands text on the way to the config's Text. Its errors are those of Request.
 func (d *Decoder) Answer() (Answer, error) {
-	t, err := d.next(true)
-	if err != nil {
+	if err := d.next(true); err != nil {
 		return Answer{}, err
 	}
-	if t.second.IsNil() {
-		return Answer{Key: t.key, Value: t.first}, nil
+	if d.second.IsNil() {
+		return Answer{Key: d.key, Value: d.first}, nil
 	}
-	if !t.first.IsNil() {
-		return Answer{}, d.die("the answer of key %.40q has a value and an error, so it echoes requests: is it cat?", t.key)
+	if !d.first.IsNil() {
+		return Answer{}, d.die("the answer of key %.40q has a value and an error, so it echoes requests: is it cat?", d.key)
 	}
-	fault, ok := taskError(t.second)
+	fault, ok := taskError(d.second)
 	if !ok {
-		return Answer{}, d.die("the error of key %.40q must be a string or a map, not %s", t.key, t.second)
+		return Answer{}, d.die("the error of key %.40q must be a string or a map, not %s", d.key, d.second)
 	}
-	return Answer{Key: t.key, Err: fault}, nil
+	return Answer{Key: d.key, Err: fault}, nil
 }
 
-// tuple is a message in parts. second is nil when it is absent.
-type tuple struct {
-	key           string
-	first, second Raw
-}
-
-// next reads the next message; text is allowed before an answer.
-func (d *Decoder) next(answer bool) (tuple, error) {
+// next finds the next message; text is allowed before an answer.
+func (d *Decoder) next(answer bool) error {
 	for d.err == nil {
-		var t tuple
-		var found bool
+		found := false
 		if d.cfg.Wire == JSON {
-			t, found = d.nextLine(answer)
+			found = d.nextLine(answer)
 		} else {
-			t, found = d.nextTuple(answer)
+			found = d.nextTuple(answer)
 		}
 		switch {
-		case d.err != nil:
 		case found:
-			return t, nil
-		default:
+			return nil
+		case d.err == nil:
 			if err := d.fill(answer); err != nil {
-				return tuple{}, err
+				return err
 			}
 		}
 	}
-	return tuple{}, d.err
+	return d.err
 }
 
 // unread is what has arrived and is not handed out.
@@ -208,19 +202,21 @@ func (d *Decoder) dieOf(cause error, format string, args ...any) error {
 	return d.err
 }
 
-// key checks and converts a key.
-func (d *Decoder) key(b []byte) (string, bool) {
+// setKey checks and converts a key.
+func (d *Decoder) setKey(b []byte) bool {
 	switch {
 	case len(b) > MaxKey:
 		_ = d.die("a key has %d bytes; at most %d are allowed", len(b), MaxKey)
-		return "", false
+		return false
 	case !utf8.Valid(b):
 		_ = d.die("a key is not valid UTF-8")
-		return "", false
+		return false
 	case d.cfg.Key != nil:
-		return d.cfg.Key(b), true
+		d.key = d.cfg.Key(b)
+	default:
+		d.key = string(b)
 	}
-	return string(b), true
+	return true
 }
 
 // ofKey names the key of a message that has begun, when it is there.

@@ -441,9 +441,9 @@ func FuzzDecoder(f *testing.F) {
 			wire = JSON
 		}
 		whole, text := read(bytes.NewReader(b), wire, "k")
-		i := 0
+		i, rest := 0, b
 		pieces, pieceText := read(readFunc(func(p []byte) (int, error) {
-			if len(b) == 0 {
+			if len(rest) == 0 {
 				return 0, io.EOF
 			}
 			n := len(p)
@@ -451,8 +451,8 @@ func FuzzDecoder(f *testing.F) {
 				n = min(n, 1+int(cuts[i%len(cuts)]))
 				i++
 			}
-			n = copy(p[:n], b)
-			b = b[n:]
+			n = copy(p[:n], rest)
+			rest = rest[n:]
 			return n, nil
 		}), wire, "k")
 		// The bytes that an error shows are those that have come.

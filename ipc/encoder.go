@@ -15,6 +15,8 @@ type Encoder struct {
 	lim  Limits
 	buf  []byte
 	off  int // how much of buf is written
+
+	scanner Scanner
 }
 
 const (
@@ -27,7 +29,8 @@ const (
 
 // NewEncoder returns an Encoder that writes to w.
 func NewEncoder(w io.Writer, wire Wire, lim Limits) *Encoder {
-	return &Encoder{w: w, json: wire == JSON, lim: lim.orDefault()}
+	lim = lim.orDefault()
+	return &Encoder{w: w, json: wire == JSON, lim: lim, scanner: Scanner{lim: lim}}
 }
 
 // Request appends [key, target, args]. A nil args is absent. The error is of kind input, when a value is none or is
@@ -106,7 +109,7 @@ func (e *Encoder) fits(values ...Raw) error {
 		if len(v) == 0 {
 			continue
 		}
-		if err := scanWhole(v, e.lim); err != nil {
+		if err := e.scanner.whole(v); err != nil {
 			return fmt.Errorf("value % x…: %w", preview(v), err)
 		}
 	}

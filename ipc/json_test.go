@@ -260,7 +260,7 @@ func FuzzJSONRaw(f *testing.F) {
 // checkIdentity sends a value that came from JSON to JSON and back, as the wire does.
 func checkIdentity(t *testing.T, r Raw) {
 	t.Helper()
-	if err := scanWhole(r, Limits{}); err != nil {
+	if err := new(Scanner).whole(r); err != nil {
 		t.Fatalf("% x: %v", []byte(r), err)
 	}
 	if c, err := Canonical(r); err != nil || !bytes.Equal(c, r) {

@@ -11,7 +11,7 @@ import (
 const cutKey = 6*MaxKey + 3
 
 // nextLine finds a message of the JSON wire in what has arrived.
-func (d *Decoder) nextLine(answer bool) (tuple, bool) {
+func (d *Decoder) nextLine(answer bool) bool {
 	for {
 		b := d.unread()
 		size := len(b)
@@ -23,53 +23,53 @@ func (d *Decoder) nextLine(answer bool) (tuple, bool) {
 		case d.readErr != io.EOF || len(b) == 0: //nolint:errorlint // what Read itself returns
 			d.line = len(b)
 			d.longLine(answer)
-			return tuple{}, false
+			return false
 		}
-		t, found := d.wholeLine(line, size, answer)
+		found := d.wholeLine(line, size, answer)
 		if d.err != nil {
-			return tuple{}, false
+			return false
 		}
 		d.line, d.midLine = 0, false
 		if found {
-			return t, true
+			return true
 		}
 	}
 }
 
 // wholeLine takes a line, which is size bytes with its end.
-func (d *Decoder) wholeLine(line []byte, size int, answer bool) (tuple, bool) {
+func (d *Decoder) wholeLine(line []byte, size int, answer bool) bool {
 	content := bytes.Trim(line, " \t\r")
 	if !d.midLine {
 		if len(content) == 0 && !answer {
 			d.pos += size
-			return tuple{}, false
+			return false
 		}
-		t, err := d.parseLine(content)
+		err := d.parseLine(content)
 		if err == nil {
 			d.pos += size
-			return t, true
+			return true
 		}
 		if d.err != nil {
-			return tuple{}, false
+			return false
 		}
 		if !answer {
 			_ = d.dieOf(cutOff(err, line, size), "a request must be a line with a JSON array of 3 that begins with its key: %v", err)
-			return tuple{}, false
+			return false
 		}
 	}
-	if at, t, found := d.answerIn(line); found || d.err != nil {
+	if at, found := d.answerIn(line); found || d.err != nil {
 		d.text(at)
 		d.pos += size - at
-		return t, found
+		return found
 	}
 	if !d.midLine && bytes.HasPrefix(content, []byte(`["`)) {
 		if _, err := ParseJSON(content); err != nil {
 			_ = d.dieOf(cutOff(err, line, size), "a line that begins like an answer must be one: %v", err)
-			return tuple{}, false
+			return false
 		}
 	}
 	d.text(size)
-	return tuple{}, false
+	return false
 }
 
 // cutOff is the cause of an error about a line that the input's end has cut.
@@ -147,25 +147,23 @@ func (d *Decoder) candidates(line []byte, yield func(at int) bool) {
 const maxCandidates = 64
 
 // answerIn finds the answer to the oldest task at the end of a line of text.
-func (d *Decoder) answerIn(line []byte) (at int, t tuple, found bool) {
+func (d *Decoder) answerIn(line []byte) (at int, found bool) {
 	tried := 0
 	d.candidates(line, func(i int) bool {
-		var err error
 		at = i
-		t, err = d.parseLine(bytes.TrimRight(line[i:], " \t\r"))
-		found = err == nil
+		found = d.parseLine(bytes.TrimRight(line[i:], " \t\r")) == nil
 		tried++
 		return !found && d.err == nil && tried < maxCandidates
 	})
-	return at, t, found
+	return at, found
 }
 
 var errNoTuple = errors.New("it is no array of 2 or 3 that begins with a string")
 
 // parseLine reads a line that is a message and nothing else.
-func (d *Decoder) parseLine(line []byte) (tuple, error) {
+func (d *Decoder) parseLine(line []byte) error {
 	if len(line) > d.lim.Size {
-		return tuple{}, limitError{"bytes", uint64(len(line)), d.lim.Size}
+		return limitError{"bytes", uint64(len(line)), d.lim.Size}
 	}
 	if cap(d.parsed) > largeBuffer {
 		d.parsed = nil
@@ -174,7 +172,7 @@ func (d *Decoder) parseLine(line []byte) (tuple, error) {
 	var bounds [3]int
 	n := 0
 	if !p.at('[') {
-		return tuple{}, errNoTuple
+		return errNoTuple
 	}
 	items, err := p.list(']', func() error {
 		if n == len(bounds) {
@@ -189,19 +187,18 @@ func (d *Decoder) parseLine(line []byte) (tuple, error) {
 	})
 	d.parsed = p.dst[:0]
 	if err != nil {
-		return tuple{}, p.wrap(err)
+		return p.wrap(err)
 	}
 	if items < 2 || p.i < len(line) {
-		return tuple{}, errNoTuple
+		return errNoTuple
 	}
 	name, _ := next(p.dst)
-	key, ok := d.key(name.data)
-	if !ok {
-		return tuple{}, d.err
+	if !d.setKey(name.data) {
+		return d.err
 	}
-	t := tuple{key: key, first: p.dst[bounds[1]:]}
+	d.first, d.second = p.dst[bounds[1]:], nil
 	if items == 3 {
-		t.first, t.second = p.dst[bounds[1]:bounds[2]:bounds[2]], p.dst[bounds[2]:]
+		d.first, d.second = p.dst[bounds[1]:bounds[2]:bounds[2]], p.dst[bounds[2]:]
 	}
-	return t, nil
+	return nil
 }

@@ -308,20 +308,20 @@ func (p *jsonParser) number() error {
 			return errors.New("digits are missing in the exponent")
 		}
 	}
-	text := string(p.src[start:p.i])
+	text := p.src[start:p.i]
 	if float {
-		f, err := strconv.ParseFloat(text, 64)
+		f, err := strconv.ParseFloat(string(text), 64)
 		if err != nil {
 			return fmt.Errorf("the number %.40s is out of range", text)
 		}
 		p.dst = appendFloat(p.dst, f)
 		return nil
 	}
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 		p.dst = appendInt(p.dst, n)
 		return nil
 	}
-	n, err := strconv.ParseUint(text, 10, 64)
+	n, err := strconv.ParseUint(string(text), 10, 64)
 	if err != nil {
 		return fmt.Errorf("the integer %.40s does not fit 64 bits; write it as a string or a float", text)
 	}

@@ -56,7 +56,8 @@ func (r Raw) check() error {
 	if len(r) == 0 {
 		return nil
 	}
-	if err := scanWhole(r, Limits{Size: len(r)}); err != nil {
+	s := Scanner{lim: Limits{Size: len(r)}.orDefault()}
+	if err := s.whole(r); err != nil {
 		return fmt.Errorf("malformed value % x: %w", preview(r), err)
 	}
 	return nil

@@ -165,9 +165,9 @@ var (
 	errCut      = errors.New("it is cut off")
 )
 
-// scanWhole returns an error unless b is exactly one value within the limits.
-func scanWhole(b []byte, lim Limits) error {
-	s := Scanner{lim: lim.orDefault()}
+// whole returns an error unless b is exactly one value within the limits.
+func (s *Scanner) whole(b []byte) error {
+	s.Reset()
 	switch n, done, err := s.Scan(b); {
 	case err != nil:
 		return err

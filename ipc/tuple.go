@@ -6,60 +6,63 @@ import (
 )
 
 // nextTuple finds a msgpack message in what has arrived.
-func (d *Decoder) nextTuple(answer bool) (tuple, bool) {
+func (d *Decoder) nextTuple(answer bool) bool {
 	if d.scanned == 0 && !d.begin(answer) {
-		return tuple{}, false
+		return false
 	}
 	b := d.unread()
 	n, done, err := d.scanner.Scan(b[d.scanned:])
 	d.scanned += n
-	if err != nil {
+	switch {
+	case err != nil:
 		_ = d.dieOf(err, "a malformed message%s: %v", ofKey(b), err)
-		return tuple{}, false
-	}
-	if !done {
-		if n, ok := stringLength(b[1:]); ok && n > MaxKey { // no need to wait for the rest of it
+		return false
+	case !done:
+		if n, _, ok := stringHead(b[1:]); ok && n > MaxKey { // no need to wait for the rest of it
 			_ = d.die("a key has %d bytes; at most %d are allowed", n, MaxKey)
 		}
-		return tuple{}, false
+		return false
 	}
-	b = b[:d.scanned]
-	key, size := next(b[1:])
-	text, ok := d.key(key.data)
-	if !ok {
-		return tuple{}, false
+	size, head, _ := stringHead(b[1:])
+	value := 1 + head + size
+	if !d.setKey(b[1+head : value]) {
+		return false
 	}
-	t := tuple{key: text, first: b[1+size:]}
+	d.first, d.second = b[value:d.scanned:d.scanned], nil
 	if b[0] == 0x93 {
-		n := sizeOf(t.first)
-		t.first, t.second = t.first[:n:n], t.first[n:]
+		n := sizeOf(d.first)
+		d.first, d.second = d.first[:n:n], d.first[n:]
 	}
 	d.pos += d.scanned
 	d.scanned = 0
-	return t, true
+	return true
 }
 
 // begin takes the text before a message, and reports whether one begins.
 func (d *Decoder) begin(answer bool) bool {
-	n, found := 0, false
-	if b := d.unread(); len(b) > 1 && beginsTuple(b[0]) {
-		found = true
-	} else if answer {
-		n, found = textBefore(b, d.cfg.Oldest)
-		d.text(n)
-	} else if len(b) > 0 && !beginsTuple(b[0]) {
-		if b[0] == '[' {
-			_ = d.die("a request must be an array of 3; this is JSON: set MASTER_WIRE=json to read it")
-		} else {
-			_ = d.die("a request must be an array of 3; this is something else")
-		}
-		return false
-	}
 	b := d.unread()
-	if !found || len(b) < 2 {
+	switch {
+	case len(b) == 0:
+		return false
+	case beginsTuple(b[0]):
+	case answer:
+		n, found := textBefore(b, d.cfg.Oldest)
+		d.text(n)
+		if !found {
+			return false
+		}
+		b = b[n:]
+	case b[0] == '[':
+		_ = d.die("a request must be an array of 3; this is JSON: set MASTER_WIRE=json to read it")
+		return false
+	default:
+		_ = d.die("a request must be an array of 3; this is something else")
 		return false
 	}
-	if !beginsString(b[1]) {
+	switch {
+	case len(b) == 1:
+		return false
+	case !beginsString(b[1]):
 		_ = d.die("a message must be an array whose first item is a string, the key")
 		return false
 	}
@@ -71,19 +74,19 @@ func beginsTuple(c byte) bool { return c == 0x92 || c == 0x93 }
 
 func beginsString(c byte) bool { return c >= 0xa0 && c < 0xc0 || c >= 0xd9 && c <= 0xdb }
 
-// stringLength returns the length in a string's head, when the head is there.
-func stringLength(b []byte) (int, bool) {
+// stringHead reads the head of a string, when it is there: the string's size and the head's own.
+func stringHead(b []byte) (size, head int, ok bool) {
 	if len(b) == 0 || !beginsString(b[0]) {
-		return 0, false
+		return 0, 0, false
 	}
 	if b[0] < 0xc0 {
-		return int(b[0] & 0x1f), true
+		return int(b[0] & 0x1f), 1, true
 	}
-	head := 1 + int(heads[b[0]].arg)
+	head = 1 + int(heads[b[0]].arg)
 	if len(b) < head {
-		return 0, false
+		return 0, 0, false
 	}
-	return int(bigEndian(b[1:head])), true //nolint:gosec // 32 bits
+	return int(bigEndian(b[1:head])), head, true //nolint:gosec // 32 bits
 }
 
 // textBefore says how much of b is text, and whether a message begins behind it. Text goes by whole UTF-8 characters,
