@@ -118,6 +118,13 @@ func (c *call) begin(w *worker) bool {
 	return true
 }
 
+// endRun needs pool.mu. It forgets a run that came to nothing, before another one.
+func (c *call) endRun() {
+	c.fate = nil
+	stopAll(c.clock, nil)
+	c.clock = nil
+}
+
 // finish tells the outcome. Its caller alone has moved the call to callFinished, and nothing is written to it any more.
 func (c *call) finish(o ipc.Outcome) {
 	stopAll(c.expiry, c.unhook)

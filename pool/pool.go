@@ -19,6 +19,7 @@ import (
 type Pool struct {
 	cfg     Config
 	spawner *proc.Spawner
+	exec    bool // a process per task, no workers; see NewExec
 
 	draining  chan struct{} // closed: start nothing new
 	graceOver chan struct{} // closed: running tasks have had their time
@@ -97,7 +98,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	stopSpawner := make(chan struct{})
 	spawning.Go(func() { p.spawner.Run(stopSpawner) })
 	for _, s := range p.slots {
-		p.living.Go(s.loop)
+		p.living.Go(s.life())
 	}
 	p.mu.Unlock()
 	impatient := time.AfterFunc(neverReadyAfter, p.tellNeverReady)

@@ -47,7 +47,7 @@ func (p *Pool) addSlot() {
 	s := newSlot(p, number)
 	p.slots = slices.Insert(p.slots, at, s)
 	if p.phase == running {
-		p.living.Go(s.loop)
+		p.living.Go(s.life())
 	}
 }
 
@@ -127,6 +127,9 @@ func (p *Pool) Reload(ctx context.Context, command []string) error {
 		if err := proc.Find(command[0]); err != nil {
 			return err
 		}
+	}
+	if p.exec {
+		return ipc.Errorf(ipc.KindInput, "pool %s starts one process per task: there is no worker to reload", p.cfg.Name)
 	}
 	p.reloading.Lock()
 	defer p.reloading.Unlock()

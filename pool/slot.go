@@ -68,6 +68,14 @@ func newSlot(p *Pool, number int) *slot {
 	}
 }
 
+// life is what the slot's goroutine does.
+func (s *slot) life() func() {
+	if s.pool.exec {
+		return s.execLoop
+	}
+	return s.loop
+}
+
 // loop is the slot's whole life. It ends when the pool drains, or the slot is dropped, and no process of it is left.
 func (s *slot) loop() {
 	s.restart = time.NewTimer(0)
@@ -332,7 +340,10 @@ func (s *slot) snapshot() Worker {
 		}
 		return info
 	}
-	info.PID, info.Served, info.Hello = w.process.PID(), w.served, w.claims
+	if w.process != nil {
+		info.PID = w.process.PID()
+	}
+	info.Served, info.Hello = w.served, w.claims
 	info.State, info.Since = w.state(), w.since
 	if w.call != nil && w.ready {
 		info.Key = w.call.task.Key

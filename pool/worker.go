@@ -48,7 +48,7 @@ type worker struct {
 
 func newWorker(s *slot, process *proc.Process) *worker {
 	now := time.Now()
-	return &worker{
+	w := &worker{
 		slot: s, pool: s.pool, process: process, begun: now, since: now,
 		next:   make(chan *call, 1),
 		greet:  make(chan ipc.Hello, 1),
@@ -58,8 +58,11 @@ func newWorker(s *slot, process *proc.Process) *worker {
 		gone:   make(chan struct{}),
 		empty:  make(chan struct{}),
 		onward: make(chan bool),
-		sent:   counter{w: process.Stdin},
 	}
+	if process != nil { // nil: there will be one per task
+		w.sent.w = process.Stdin
+	}
+	return w
 }
 
 // live is the whole life of the process: greeting, tasks, end.
@@ -97,11 +100,7 @@ func (w *worker) live() life {
 	listening.Wait()
 	started := w.hasRead()
 
-	exit := w.process.Reap()
-	l.exit = ipc.Exit{
-		Code: exit.Code, Signal: exit.Signal, Name: exit.Name, Core: exit.Core,
-		MaxRSS: exit.MaxRSS, CPU: exit.CPU, Uptime: exit.Uptime, Stderr: w.stderr.last(),
-	}
+	l.exit = exitOf(w.process.Reap(), &w.stderr)
 	w.pool.mu.Lock()
 	l.exit.Served, l.ready = w.served, w.ready
 	l.healthy = w.served > 0 || w.ready && time.Since(w.begun) > healthy
@@ -112,6 +111,14 @@ func (w *worker) live() life {
 		l.err = endedBeforeReady(l.exit)
 	}
 	return l
+}
+
+// exitOf puts together what is known of an exit.
+func exitOf(exit proc.Exit, stderr *stderrLog) ipc.Exit {
+	return ipc.Exit{
+		Code: exit.Code, Signal: exit.Signal, Name: exit.Name, Core: exit.Core,
+		MaxRSS: exit.MaxRSS, CPU: exit.CPU, Uptime: exit.Uptime, Stderr: stderr.last(),
+	}
 }
 
 func endedBeforeReady(exit ipc.Exit) error {
@@ -639,11 +646,7 @@ func (w *worker) judge(exit *ipc.Exit, why error, started bool) (key string) {
 		o = ipc.Outcome{Attempts: c.attempts, Queued: time.Since(c.queued)}
 	}
 	again := c.attempts <= c.task.Retries && (fate == nil || fate.Kind == ipc.KindTimeout)
-	c.fate = nil
-	if c.clock != nil {
-		c.clock.Stop()
-		c.clock = nil
-	}
+	c.endRun()
 	p.mu.Unlock()
 
 	if again && p.requeue(c, false) == nil {

@@ -1,0 +1,226 @@
+package pool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"fandango/internal/proc"
+	"fandango/ipc"
+)
+
+// NewExec makes a pool that keeps no workers: it starts the command once per task, up to Workers at a time. A task's
+// target must be a string, which stands for {} in the words of the command; {/} is its last path element and {.} is it
+// without its extension; without any of them it is added as the last word. Nothing is ever given to a shell.
+//
+// A process that exits 0 has its stdout as value: a string, or bytes where it is not UTF-8. Another exit code is an error
+// of kind task with the code, and with the last lines of stderr, in its Exit; a signal is one of kind crash.
+func NewExec(cfg Config) (*Pool, error) {
+	p, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.exec = true
+	return p, nil
+}
+
+// execLoop is the life of a slot that starts one process per task.
+func (s *slot) execLoop() {
+	p := s.pool
+	w := newWorker(s, nil)
+	p.mu.Lock()
+	w.ready, w.open, p.ready = true, p.phase == running, true
+	s.worker, s.state, s.since = w, StateReady, time.Now()
+	c := (*call)(nil)
+	if w.open {
+		c = p.takeWaiting()
+	}
+	w.hold(c)
+	p.mu.Unlock()
+	for {
+		if c == nil {
+			select {
+			case c = <-w.next:
+			case <-p.draining:
+			case <-s.dropped:
+			}
+		}
+		if c == nil { // nothing new; what was given to it in the last moment still runs
+			w.shut()
+			select {
+			case c = <-w.next:
+			default:
+				s.enter(nil, StateStopped)
+				return
+			}
+		}
+		c = w.exec(c)
+	}
+}
+
+// exec runs one task in a process of its own, and returns the next one.
+func (w *worker) exec(c *call) (next *call) {
+	if !c.begin(w) {
+		return w.after(nil, ipc.Outcome{})
+	}
+	p := w.pool
+	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued)}
+	command, err := fill(p.cfg.Command, c.task.Target)
+	if err != nil {
+		o.Err = ipc.Errorf(ipc.KindInput, "key %q: %w", c.task.Key, err)
+		return w.after(c, o)
+	}
+	process, err := p.spawner.Start(proc.Spec{Command: command, Env: p.cfg.environment(w.slot.name), Dir: p.cfg.Dir})
+	if err != nil {
+		o.Err = ipc.Errorf(ipc.KindNoWorker, "%w", err)
+		return w.after(c, o)
+	}
+	p.mu.Lock()
+	w.process, w.begun = process, time.Now()
+	w.slot.starts++
+	p.mu.Unlock()
+	_ = process.Stdin.Close()
+
+	out := &bounded{most: p.cfg.Limits.Size, rest: process.Kill}
+	w.stderr = stderrLog{}
+	var reading sync.WaitGroup
+	reading.Go(func() { _, _ = io.Copy(out, source{process.Stdout}) })
+	reading.Go(w.listen)
+	aborted := p.aborted
+	graceOver := p.graceOver
+	for running := true; running; {
+		select {
+		case <-process.Exited():
+			running = false
+		case <-w.poked:
+			if w.overdue() {
+				process.Kill()
+			}
+		case <-graceOver:
+			graceOver = nil
+			w.condemn(ipc.Errorf(ipc.KindClosed, "%s ended while it ran, and it did not finish in the grace", p.cfg.Name))
+		case <-aborted:
+			aborted = nil
+			w.condemn(ipc.Errorf(ipc.KindClosed, "%s was stopped while it ran", p.cfg.Name))
+		}
+	}
+	process.Kill() // what is left of its group, so that the end of its output comes
+	past := time.Now()
+	_ = process.Stdout.SetReadDeadline(past)
+	_ = process.Stderr.SetReadDeadline(past)
+	reading.Wait()
+	exit := exitOf(process.Reap(), &w.stderr)
+
+	p.mu.Lock()
+	fate := c.fate
+	w.process = nil
+	again := c.attempts <= c.task.Retries && (fate != nil && fate.Kind == ipc.KindTimeout || fate == nil && exit.Signal != 0)
+	if again {
+		c.endRun()
+	}
+	p.mu.Unlock()
+	if again && p.requeue(c, false) == nil {
+		return w.after(nil, ipc.Outcome{})
+	}
+	o.Ran = time.Since(c.begun)
+	switch {
+	case fate != nil:
+		o.Err = verdict(fate, nil, &exit)
+	case out.over:
+		o.Err = &ipc.Error{Kind: ipc.KindProtocol, Message: fmt.Sprintf("it wrote more than %d bytes to stdout and was ended", out.most), Exit: &exit}
+	case exit.Signal != 0:
+		o.Err = &ipc.Error{Kind: ipc.KindCrash, Message: fmt.Sprintf("it died (%s)", &exit), Exit: &exit}
+	case exit.Code != 0:
+		o.Err = &ipc.Error{Kind: ipc.KindTask, Message: exit.String() + lastWords(exit.Stderr), Exit: &exit}
+	default:
+		o.Value, o.Err = out.value()
+	}
+	return w.after(c, o)
+}
+
+// after finishes c, when it is not nil, and takes the next call.
+func (w *worker) after(c *call, o ipc.Outcome) (next *call) {
+	p := w.pool
+	p.mu.Lock()
+	if c != nil {
+		c.state = callFinished
+	}
+	next = w.release()
+	p.mu.Unlock()
+	if c != nil {
+		c.finish(o)
+	}
+	return next
+}
+
+func lastWords(lines []string) string {
+	for _, line := range slices.Backward(lines) {
+		if line = strings.TrimSpace(line); line != "" {
+			return ": " + line
+		}
+	}
+	return ""
+}
+
+// fill puts a task's target into the words of a command.
+func fill(command []string, target ipc.Raw) ([]string, error) {
+	text, ok := target.Text()
+	if !ok {
+		var b []byte
+		if target.Decode(&b) != nil {
+			return nil, errors.New("its target must be a string: it stands for {} in the command")
+		}
+		text = string(b)
+	}
+	if strings.ContainsRune(text, 0) {
+		return nil, errors.New("its target has a NUL in it, which no command line can hold")
+	}
+	base := filepath.Base(text)
+	stem := strings.TrimSuffix(text, filepath.Ext(text))
+	places := strings.NewReplacer("{}", text, "{/}", base, "{.}", stem)
+	words, filled := make([]string, len(command), len(command)+1), false
+	words[0] = command[0] // what runs is the caller's choice alone
+	for i, word := range command[1:] {
+		words[i+1] = places.Replace(word)
+		filled = filled || words[i+1] != word || strings.Contains(word, "{}")
+	}
+	if !filled {
+		words = append(words, text)
+	}
+	return words, nil
+}
+
+// bounded keeps what a process writes, up to a limit; over it, it calls rest once and keeps nothing more.
+type bounded struct {
+	buf  bytes.Buffer
+	most int
+	over bool
+	rest func()
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	switch {
+	case b.over:
+	case b.buf.Len()+len(p) > b.most:
+		b.over = true
+		b.rest()
+	default:
+		b.buf.Write(p)
+	}
+	return len(p), nil
+}
+
+func (b *bounded) value() (ipc.Raw, error) {
+	out := b.buf.Bytes()
+	if utf8.Valid(out) {
+		return ipc.Encode(string(out))
+	}
+	return ipc.Encode(out)
+}

@@ -1,0 +1,130 @@
+//go:build unix
+
+package pool_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"fandango/internal/proctest"
+	"fandango/ipc"
+	"fandango/pool"
+)
+
+func startExec(t *testing.T, cfg pool.Config) *pool.Pool {
+	t.Helper()
+	proctest.NoLeftovers(t)
+	p, err := pool.NewExec(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+func TestExecFillsPlaceholders(t *testing.T) {
+	for _, c := range []struct {
+		command []string
+		want    string
+	}{
+		{[]string{"/bin/echo", "{}"}, `"a/b c.txt\n"`},
+		{[]string{"/bin/echo", "-n", "{/}:{.}:{}"}, `"b c.txt:a/b c:a/b c.txt"`},
+		{[]string{"/bin/echo", "-n"}, `"a/b c.txt"`},
+		{[]string{"/bin/sh", "-c", `printf '%s' "$1"`, "sh", "{}"}, `"a/b c.txt"`},
+		{[]string{"/usr/bin/printf", `\377%s`, "{.}"}, `{"$bytes":"/2EvYiBj"}`},
+	} {
+		p := startExec(t, pool.Config{Command: c.command, Workers: 1})
+		if o := run(t, p, task(t, "k", "a/b c.txt")); o.Err != nil || o.Value.String() != c.want {
+			t.Errorf("%q: outcome = %v, %v; want %s", c.command, o.Value, o.Err, c.want)
+		}
+	}
+}
+
+func TestExecTellsHowItEnded(t *testing.T) {
+	p := startExec(t, pool.Config{Command: []string{"/bin/sh", "-c", "{}"}, Workers: 2, Timeout: time.Second, Limits: ipc.Limits{Size: 1 << 16}})
+	for _, c := range []struct {
+		script string
+		kind   ipc.Kind
+		says   string
+	}{
+		{"echo oh dear >&2; exit 3", ipc.KindTask, "exit code 3: oh dear"},
+		{"kill -9 $$", ipc.KindCrash, "signal 9, SIGKILL"},
+		{"trap '' TERM; sleep 300", ipc.KindTimeout, "no answer after 1s"},
+		{"sleep 300 & echo child left behind", "", "child left behind"},
+		{"head -c 100000 /dev/zero; sleep 300", ipc.KindProtocol, "more than 65536 bytes"},
+		{"cat", "", ""}, // its stdin is empty
+	} {
+		o := run(t, p, task(t, "k", c.script))
+		said := o.Value.String()
+		if o.Err != nil {
+			said = o.Err.Error()
+		}
+		if ipc.KindOf(o.Err) != c.kind || !strings.Contains(said, c.says) {
+			t.Errorf("%s: %v, %q; want %q, %q", c.script, ipc.KindOf(o.Err), said, c.kind, c.says)
+		}
+	}
+}
+
+func TestExecCancelDrainAndQueue(t *testing.T) {
+	p := startExec(t, pool.Config{Command: []string{"/bin/sleep", "{}"}, Workers: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	running := make(chan ipc.Outcome, 1)
+	if err := p.Submit(ctx, task(t, "long", "300"), func(o ipc.Outcome) { running <- o }); err != nil {
+		t.Fatal(err)
+	}
+	waitState(t, p, pool.StateBusy)
+	waiting := submit(t, p, task(t, "waiting", "0.01"))
+	cancel()
+	if o := <-running; !errors.Is(o.Err, ipc.ErrCancelled) {
+		t.Errorf("outcome = %+v, want cancelled", o)
+	}
+	if o := <-waiting; o.Err != nil {
+		t.Error(o.Err)
+	}
+	stuck := submit(t, p, task(t, "stuck", "300"))
+	waitState(t, p, pool.StateBusy)
+	p.Drain(10 * time.Millisecond)
+	if o := <-stuck; !errors.Is(o.Err, ipc.ErrClosed) {
+		t.Errorf("outcome = %+v, want closed", o)
+	}
+}
+
+func TestExecRetriesACrash(t *testing.T) {
+	p := startExec(t, pool.Config{Command: []string{"/bin/sh", "-c", "kill -9 $$"}, Workers: 1})
+	again := task(t, "k", "x")
+	again.Retries = 2
+	if o := run(t, p, again); !errors.Is(o.Err, ipc.ErrCrash) || o.Attempts != 3 {
+		t.Errorf("outcome = %+v, want a crash after 3 attempts", o)
+	}
+}
+
+func BenchmarkExec(b *testing.B) {
+	p, err := pool.NewExec(pool.Config{Command: []string{"/bin/true"}, Workers: 2})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	room := make(chan struct{}, 1000)
+	t := task(b, "k", "x")
+	for b.Loop() {
+		room <- struct{}{}
+		if err := p.Submit(ctx, t, func(ipc.Outcome) { <-room }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	cancel()
+	<-ended
+}
