@@ -54,6 +54,7 @@ type Add struct {
 
 // Pause stops periodic runs for a time, of all keys or of some.
 type Pause struct {
+	Line int // of the file
 	For  time.Duration
 	Keys []string
 }

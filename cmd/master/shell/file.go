@@ -110,6 +110,7 @@ func (c *checker) add(cmd Command, line int) error {
 			c.late = append(c.late, late{line, func() error { return known("add: no group", cmd.Group, c.groups) }})
 		}
 	case *Pause:
+		cmd.Line = line
 		c.file.Pauses = append(c.file.Pauses, cmd)
 		for _, key := range cmd.Keys {
 			c.late = append(c.late, late{line, func() error { return known("pause: no key", key, c.keys) }})

@@ -1,0 +1,11 @@
+// Command master keeps worker processes alive, gives them tasks over their stdin and stdout, and prints what they
+// answer. "master help" says how.
+package main
+
+import (
+	"os"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"fandango/cmd/master/shell"
+	"fandango/ipc"
+	"fandango/master"
+	"fandango/pool"
+)
+
+// session is what a batch and a daemon share: pools of workers, a master over them, a screen, signals, and the order in
+// which they begin and end.
+type session struct {
+	out            shell.Output
+	grace          time.Duration
+	interruptGrace time.Duration // how long running tasks may go on after Ctrl-C; below 0: to their end
+	screen         *shell.Screen
+	log            hclog.Logger
+	pools          []*pool.Pool
+	master         *master.Master
+
+	stop   context.CancelCauseFunc // begin nothing new; the cause is a stopCode
+	never  chan string             // 1-buffered: why no worker can be started, for a person
+	gaveUp chan struct{}           // closed: the workers were killed, and something else does not end
+	giveUp sync.Once
+	killed atomic.Bool // it was told to end at once
+	ending atomic.Bool // workers that end now were told to
+
+	mu       sync.Mutex // guards what follows
+	started  bool
+	closed   bool // never to be started
+	endPools context.CancelFunc
+	endRule  context.CancelFunc
+	pooling  sync.WaitGroup
+	ruling   sync.WaitGroup
+}
+
+// stopCode is why a session ends early, as an exit code.
+type stopCode int
+
+func (c stopCode) Error() string { return "exit code " + strconv.Itoa(int(c)) }
+
+// newSession prepares everything and starts nothing. Its error means that a worker's command cannot be started.
+func (c *console) newSession(out shell.Output, grace time.Duration, groups []shell.Group) (*session, error) {
+	s := &session{
+		out: out, grace: grace, interruptGrace: -1, screen: c.screen(&out), log: hclog.NewNullLogger(),
+		never: make(chan string, 1), gaveUp: make(chan struct{}),
+	}
+	if out.Verbose {
+		s.log = hclog.New(&hclog.LoggerOptions{Name: "master", Level: hclog.Debug, Output: s.screen.Log()})
+	}
+	for _, g := range groups {
+		p, err := s.newPool(g)
+		if err != nil {
+			return nil, err
+		}
+		s.pools = append(s.pools, p)
+	}
+	return s, nil
+}
+
+func (s *session) newPool(g shell.Group) (*pool.Pool, error) {
+	n := &narrator{session: s, command: g.Command, wire: g.Wire, told: map[string]bool{}}
+	command := g.Command
+	if command == nil {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("the built-in worker is this program, whose path is not known: %w", err)
+		}
+		command = []string{self, workerVerb, "--memory", strconv.FormatInt(int64(g.Memory), 10)}
+	}
+	return pool.New(pool.Config{
+		Command: command, Name: g.Name, Workers: g.Workers, Wire: g.Wire, Timeout: g.Timeout, Grace: s.grace,
+		Log: s.log, Event: n.tell,
+	})
+}
+
+// rule gives the session its master, over a runner that reaches all its pools.
+func (s *session) rule(r ipc.Runner) {
+	s.master = master.New(r, master.Config{Event: func(e master.Event) {
+		s.log.Warn("master", "event", fmt.Sprintf("%T%+v", e, e))
+	}})
+}
+
+// live does the session's work with a screen, and signals that end ctx, around it. It returns the exit code: work's own,
+// or that of the signal. Work calls start when it first needs the workers.
+func (s *session) live(work func(ctx context.Context) int) int {
+	ctx, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	s.stop = stop
+	var showing, heeding sync.WaitGroup
+	screen, hide := context.WithCancel(context.Background())
+	defer hide()
+	showing.Go(func() { s.screen.Run(screen) })
+	signals, ignore := notify()
+	defer ignore()
+	over := make(chan struct{})
+	heeding.Go(func() { s.heed(ctx, signals, over) })
+
+	done := make(chan int, 1) // 1-buffered: work may end when nobody waits for it any more
+	go func() {
+		code := work(ctx)
+		s.end()
+		done <- code
+	}()
+	var code int
+	select {
+	case code = <-done:
+		close(over)
+		heeding.Wait()
+		hide()
+		showing.Wait()
+	case <-s.gaveUp: // what still runs ends with the process
+	}
+	if early, ok := errors.AsType[stopCode](context.Cause(ctx)); ok {
+		return int(early)
+	}
+	return code
+}
+
+// start starts the workers and the master. The second time it does nothing.
+func (s *session) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started || s.closed {
+		return
+	}
+	s.started = true
+	var pools, rule context.Context
+	pools, s.endPools = context.WithCancel(context.Background())
+	rule, s.endRule = context.WithCancel(context.Background())
+	for _, p := range s.pools {
+		s.pooling.Go(func() { s.report(p.Run(pools)) })
+	}
+	s.ruling.Go(func() { s.report(s.master.Run(rule)) })
+}
+
+// end ends the workers, and then the master: so each task has its outcome, and each callback has been called.
+func (s *session) end() {
+	s.ending.Store(true)
+	s.mu.Lock()
+	s.closed = true
+	started := s.started
+	s.mu.Unlock()
+	if !started {
+		return
+	}
+	s.endPools()
+	s.pooling.Wait()
+	s.endRule()
+	s.ruling.Wait()
+}
+
+// report tells of a part that ended with an error.
+func (s *session) report(err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		s.screen.Notef("%s", shell.Safe(err.Error()))
+	}
+}
+
+// heed obeys signals, and the news that no worker can be started, until over is closed.
+func (s *session) heed(ctx context.Context, signals <-chan os.Signal, over <-chan struct{}) {
+	for {
+		select {
+		case sig := <-signals:
+			switch meaning(sig) {
+			case interrupt:
+				s.leave(ctx, exitInterrupt, s.interruptGrace)
+			case terminate:
+				s.leave(ctx, exitTerm, s.grace)
+			case inform:
+				s.screen.Ask()
+			case nothing:
+			}
+		case words := <-s.never:
+			s.screen.Note(words)
+			s.stop(stopCode(exitNoWorker))
+			s.abort()
+		case <-over:
+			return
+		}
+	}
+}
+
+// leave ends the session in order; when it is ending already, at once.
+func (s *session) leave(ctx context.Context, code stopCode, grace time.Duration) {
+	if ctx.Err() != nil {
+		s.abort()
+		return
+	}
+	s.stop(code) // before the pools refuse what they have, so that it is known why
+	if n := s.running(); n > 0 {
+		them := "them"
+		if n == 1 {
+			them = "it"
+		}
+		may := "will finish"
+		if grace >= 0 {
+			may = "may finish within " + shell.Human(grace)
+		}
+		s.screen.Notef("stopping: %s %s (Ctrl-C again to kill %s)", shell.Plural(int64(n), "running task"), may, them)
+	}
+	for _, p := range s.pools {
+		p.Drain(grace)
+	}
+}
+
+// patience is how long the rest may take once the workers are to be killed, which takes half a second.
+const patience = 3 * time.Second
+
+// abort kills the workers, and lets go of what does not end then: an output that nobody reads.
+func (s *session) abort() {
+	s.killed.Store(true)
+	s.ending.Store(true)
+	for _, p := range s.pools {
+		p.Abort()
+	}
+	s.giveUp.Do(func() { time.AfterFunc(patience, func() { close(s.gaveUp) }) })
+}
+
+// running counts the tasks that run.
+func (s *session) running() int {
+	n := 0
+	for _, p := range s.pools {
+		for _, w := range p.Workers() {
+			if w.State == pool.StateBusy {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// workers counts the workers, and those that can take tasks.
+func (s *session) workers() (all, ready int) {
+	for _, p := range s.pools {
+		for _, w := range p.Workers() {
+			all++
+			if w.State == pool.StateBusy || w.State == pool.StateReady {
+				ready++
+			}
+		}
+	}
+	return all, ready
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"fandango/cmd/master/shell"
+	"fandango/ipc"
+	"fandango/pool"
+)
+
+// narrator words what happens to the workers of one group, for a person.
+type narrator struct {
+	session *session
+	command []string // nil: the built-in worker
+	wire    ipc.Wire
+
+	mu    sync.Mutex      // guards what follows: events come from several goroutines
+	told  map[string]bool // workers whose text on stdout has been shown; "": that one is slow
+	ready bool            // some worker was ready once
+}
+
+// tell takes an event of the pool. It does not wait.
+func (n *narrator) tell(e pool.Event) {
+	switch e := e.(type) {
+	case pool.Ready:
+		n.mu.Lock()
+		n.ready = true
+		n.mu.Unlock()
+	case pool.Text:
+		if n.first(e.Worker) {
+			n.session.screen.Note(n.text(e))
+		}
+	case pool.SlowStart:
+		if n.first("") { // the others will be as slow
+			n.session.screen.Note(n.slow(e))
+		}
+	case pool.StartFailed:
+		if n.wasReady() && (e.Attempt == 1 || e.Next < 0) {
+			n.session.screen.Note(n.failed(e))
+		}
+	case pool.NeverReady:
+		select {
+		case n.session.never <- n.neverReady(e):
+		default: // another group was first
+		}
+	case pool.Exited:
+		if words := n.exited(e); words != "" {
+			n.session.screen.Note(words)
+		}
+	case pool.Started, pool.Stderr: // in the log, with -v
+	}
+}
+
+// first reports whether this is the first text of a worker, or, of "", the first slow one.
+func (n *narrator) first(worker string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	told := n.told[worker]
+	n.told[worker] = true
+	return !told
+}
+
+func (n *narrator) wasReady() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ready
+}
+
+// line is the worker's command, as a person would type it.
+func (n *narrator) line() string {
+	if n.command == nil {
+		return "built-in"
+	}
+	return shell.Safe(strings.Join(n.command, " "))
+}
+
+const mostWords = 10 // lines of a worker that are shown
+
+func (n *narrator) text(e pool.Text) string {
+	return fmt.Sprintf("master: worker %s (%s) wrote text to stdout, which is for answers:\n%s"+
+		"        Logged and skipped; no answer was lost. Print to stderr instead.\n",
+		e.Worker, n.line(), quoted(strings.Split(strings.TrimRight(string(e.Text), "\n"), "\n")))
+}
+
+func (n *narrator) slow(e pool.SlowStart) string {
+	return fmt.Sprintf("master: worker %s (%s) has not answered its first request for %s\n        %s\n",
+		e.Worker, n.line(), shell.Human(e.After), n.advice())
+}
+
+// advice is what the silence of a worker mostly comes from.
+func (n *narrator) advice() string {
+	if n.wire == ipc.JSON {
+		return "does it flush stdout after each answer? does it speak msgpack (then without --wire json)?"
+	}
+	return "does it flush stdout after each answer? does it speak JSON lines (then: --wire json)?"
+}
+
+func (n *narrator) failed(e pool.StartFailed) string {
+	next := "; it will not be tried again"
+	if e.Next >= 0 {
+		next = "; next try in " + shell.Human(e.Next)
+	}
+	return fmt.Sprintf("master: worker %s could not be started: %s%s\n", e.Worker, shell.Safe(e.Err.Error()), next) + lastWords(e.Err)
+}
+
+func (n *narrator) neverReady(e pool.NeverReady) string {
+	s := fmt.Sprintf("master: no worker could be started: %s\n        ", n.line())
+	if e.Err == nil {
+		return s + fmt.Sprintf("%s, and no answer to the first request\n        %s\n", shell.Plural(int64(e.Starts), "start"), n.advice())
+	}
+	return s + fmt.Sprintf("%s; the last one: %s\n", shell.Plural(int64(e.Starts), "start"), shell.Safe(e.Err.Error())) + lastWords(e.Err)
+}
+
+// exited is nothing when the worker was told to end, or when the failure of its task says it all.
+func (n *narrator) exited(e pool.Exited) string {
+	var what string
+	switch {
+	case e.Key == "" && n.session.ending.Load(), n.session.killed.Load(), ipc.KindOf(e.Err) == ipc.KindTimeout, ipc.KindOf(e.Err) == ipc.KindCancelled:
+		return ""
+	case e.Err != nil:
+		what = "was ended: " + shell.Safe(e.Err.Error())
+	default:
+		what = "died (" + e.Exit.String() + ")"
+	}
+	if e.Key != "" && e.Err == nil {
+		what += fmt.Sprintf(" on key %q", shell.Safe(e.Key))
+	}
+	if e.Err == nil {
+		what += ", after " + shell.Plural(int64(e.Exit.Served), "task")
+	}
+	if len(e.Exit.Stderr) == 0 {
+		return fmt.Sprintf("master: worker %s %s\n", e.Worker, what)
+	}
+	return fmt.Sprintf("master: worker %s %s; its last words:\n%s", e.Worker, what, quoted(e.Exit.Stderr))
+}
+
+// lastWords are what a worker wrote to stderr before it ended.
+func lastWords(err error) string {
+	if e, ok := errors.AsType[*ipc.Error](err); ok && e.Exit != nil {
+		return quoted(e.Exit.Stderr)
+	}
+	return ""
+}
+
+// quoted shows the last of some lines of a worker.
+func quoted(lines []string) string { return shell.Quote(lines[max(0, len(lines)-mostWords):]) }
