@@ -12,13 +12,14 @@ import (
 )
 
 // values are what tasks and answers are made of.
-func values(t testing.TB) map[string]Raw {
+func values(tb testing.TB) map[string]Raw {
+	tb.Helper()
 	return map[string]Raw{
-		"int":    encoded(t, 5),
-		"64 B":   encoded(t, strings.Repeat("x", 64)),
-		"record": encoded(t, map[string]any{"name": "sr/di/dcct", "value": 119.1, "at": 1700000000, "tags": []string{"a", "b"}, "ok": true}),
-		"1 MiB":  encoded(t, make([]byte, 1<<20)),
-		"floats": encoded(t, make([]float64, 10_000)),
+		"int":    encoded(tb, 5),
+		"64 B":   encoded(tb, strings.Repeat("x", 64)),
+		"record": encoded(tb, map[string]any{"name": "sr/di/dcct", "value": 119.1, "at": 1700000000, "tags": []string{"a", "b"}, "ok": true}),
+		"1 MiB":  encoded(tb, make([]byte, 1<<20)),
+		"floats": encoded(tb, make([]float64, 10_000)),
 	}
 }
 

@@ -25,7 +25,7 @@ func appendCanonical(dst, src []byte) (_, rest []byte) {
 	rest = src[size:]
 	switch t.kind {
 	case kindInt:
-		dst = appendInt(dst, int64(t.num)) //nolint:gosec // the token's two's complement
+		dst = appendInt(dst, int64(t.num))
 	case kindString:
 		dst = appendString(dst, t.data)
 	case kindBytes:

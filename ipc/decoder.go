@@ -100,7 +100,7 @@ func (d *Decoder) Answer() (Answer, error) {
 // next finds the next message; text is allowed before an answer.
 func (d *Decoder) next(answer bool) error {
 	for d.err == nil {
-		found := false
+		var found bool
 		if d.cfg.Wire == JSON {
 			found = d.nextLine(answer)
 		} else {
@@ -138,7 +138,7 @@ func (d *Decoder) fill(answer bool) error {
 			return d.die("the reader says that it read %d bytes into %d", n, cap(d.buf)-len(d.buf))
 		}
 		d.buf = d.buf[:len(d.buf)+n]
-		if n > 0 || err == io.EOF { //nolint:errorlint // what Read itself returns
+		if n > 0 || err == io.EOF {
 			d.readErr = err
 			return nil
 		}

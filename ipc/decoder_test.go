@@ -30,7 +30,7 @@ func events(d *Decoder, answers bool) (list []string) {
 			got = fmt.Sprintf("%s: %s %s", r.Key, r.Target, r.Args)
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return list
 		case KindOf(err) == KindProtocol:
 			return append(list, "protocol: "+err.Error())
@@ -164,15 +164,15 @@ func TestRequests(t *testing.T) {
 }
 
 // stream is some answers of both kinds with text of all kinds between them.
-func stream(t testing.TB, wire Wire) []byte {
-	t.Helper()
+func stream(tb testing.TB, wire Wire) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	e := NewEncoder(&b, wire, Limits{})
 	text := []string{"", "plain\n", "ünïcödé €\n", "caf\xe9\n", "cut \xe2\x82", "cut \xf0\x9f\x98", "\x92"[:0], "\u0092 \u0093"}
 	for i, s := range text {
 		b.WriteString(s)
 		if i%2 == 0 {
-			_ = e.Answer("k", encoded(t, []any{i, "text \u0092", map[string]any{"a": []byte("\x92\xa1k")}}))
+			_ = e.Answer("k", encoded(tb, []any{i, "text \u0092", map[string]any{"a": []byte("\x92\xa1k")}}))
 		} else {
 			_ = e.Failure("k", &Error{Kind: KindTask, Message: "m", Type: "T"})
 		}
@@ -324,7 +324,7 @@ func TestTheBufferFollowsTheBytes(t *testing.T) {
 	if _, err := d.Answer(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Answer(); err != io.EOF {
+	if _, err := d.Answer(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	if cap(d.buf) > smallBuffer {

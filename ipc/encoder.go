@@ -23,7 +23,7 @@ const (
 	smallBuffer = 64 << 10
 	largeBuffer = 4 << 20 // a buffer beyond it is given back as soon as it is empty
 
-	// longest error message and trace that Failure sends; the rest is cut off
+	// The longest error message and trace that Failure sends. The rest is cut off.
 	maxMessage = 64 << 10
 )
 
@@ -138,7 +138,8 @@ func appendOrNil(dst []byte, r Raw) []byte {
 }
 
 func (e *Encoder) line(key string, a, b Raw, three bool) {
-	w := jsonWriter{dst: appendQuoted(append(e.buf, '['), key), nan: true}
+	e.buf = append(e.buf, '[')
+	w := jsonWriter{dst: appendQuoted(e.buf, key), nan: true}
 	w.next(a)
 	if three {
 		w.next(b)

@@ -71,7 +71,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Is reports whether target is an Error of the same kind that says nothing else: one of the sentinels.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // errors.Is hands one error at a time
+	t, ok := target.(*Error)
 	return ok && t.Message == "" && t.Type == "" && t.Kind == e.Kind
 }
 

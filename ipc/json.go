@@ -51,7 +51,7 @@ func (w *jsonWriter) value(b []byte, depth int) (rest []byte, ok bool) {
 	case kindBool:
 		w.dst = strconv.AppendBool(w.dst, t.num != 0)
 	case kindInt:
-		w.dst = strconv.AppendInt(w.dst, int64(t.num), 10) //nolint:gosec // the token's two's complement
+		w.dst = strconv.AppendInt(w.dst, int64(t.num), 10)
 	case kindUint:
 		w.dst = strconv.AppendUint(w.dst, t.num, 10)
 	case kindFloat:
@@ -152,12 +152,9 @@ func (w *jsonWriter) number(f float64, bits int) {
 		return
 	}
 	w.dst = strconv.AppendFloat(w.dst, f, 'f', -1, bits)
-	for _, c := range w.dst[start:] {
-		if c == '.' {
-			return
-		}
+	if !slices.Contains(w.dst[start:], '.') {
+		w.dst = append(w.dst, '.', '0')
 	}
-	w.dst = append(w.dst, '.', '0')
 }
 
 func (w *jsonWriter) extension(t token) {

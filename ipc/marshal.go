@@ -167,6 +167,7 @@ func encodable(v reflect.Value, depth int) error {
 		if v.IsNil() {
 			return nil
 		}
+	default:
 	}
 	if t.Kind() != reflect.Interface {
 		if t.Implements(errorType) {
@@ -212,6 +213,7 @@ func encodable(v reflect.Value, depth int) error {
 				return inside(err, "."+f.Name)
 			}
 		}
+	default:
 	}
 	return nil
 }

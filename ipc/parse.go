@@ -65,15 +65,15 @@ func (p *jsonParser) value(depth int) error {
 		return errEnd
 	}
 	if p.elements++; p.elements > p.lim.Elements {
-		return limitError{"values", uint64(p.elements), p.lim.Elements} //nolint:gosec // a count
+		return limitError{"values", uint64(p.elements), p.lim.Elements}
 	}
 	switch c := p.src[p.i]; c {
 	case '{', '[':
 		if p.containers++; p.containers > p.lim.Containers {
-			return limitError{"arrays and maps", uint64(p.containers), p.lim.Containers} //nolint:gosec // a count
+			return limitError{"arrays and maps", uint64(p.containers), p.lim.Containers}
 		}
 		if depth == p.lim.Depth {
-			return limitError{"levels of nesting", uint64(depth + 1), p.lim.Depth} //nolint:gosec // a count
+			return limitError{"levels of nesting", uint64(depth + 1), p.lim.Depth}
 		}
 		if c == '{' {
 			return p.object(depth + 1)
@@ -246,7 +246,7 @@ func (p *jsonParser) special(start, members int) error {
 		p.dst = appendBytes(p.dst[:start], b)
 	case memberExt:
 		id, n := next(value[size:])
-		ext := int64(id.num) //nolint:gosec // the token's two's complement
+		ext := int64(id.num)
 		if t.kind != kindArray || t.n != 2 || id.kind != kindInt || ext < math.MinInt8 || ext > math.MaxInt8 {
 			return nil
 		}

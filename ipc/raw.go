@@ -8,7 +8,7 @@ import (
 // Raw is one encoded msgpack value. A nil or empty Raw is absent, which reads as nil.
 //
 // Inside other values a Raw stands for the value that it holds: in what Encode takes, and in what Decode fills.
-type Raw []byte
+type Raw []byte //nolint:recvcheck // it reads itself through a pointer, and shows itself as the slice it is
 
 // codeNil is nil, encoded.
 const codeNil = 0xc0

@@ -15,21 +15,21 @@ import (
 )
 
 // raw reads a value written in hex.
-func raw(t testing.TB, text string) Raw {
-	t.Helper()
+func raw(tb testing.TB, text string) Raw {
+	tb.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
 
 // encoded encodes v, which must be possible.
-func encoded(t testing.TB, v any) Raw {
-	t.Helper()
+func encoded(tb testing.TB, v any) Raw {
+	tb.Helper()
 	r, err := Encode(v)
 	if err != nil {
-		t.Fatalf("Encode(%#v): %v", v, err)
+		tb.Fatalf("Encode(%#v): %v", v, err)
 	}
 	return r
 }
@@ -72,7 +72,7 @@ type garbage struct{}
 
 func (garbage) MarshalMsgpack() ([]byte, error) { return []byte{0xc1}, nil }
 
-type panicking struct{}
+type panicking struct{} //nolint:recvcheck // as marshalers are
 
 func (panicking) MarshalMsgpack() ([]byte, error) { panic("no") }
 func (*panicking) UnmarshalMsgpack([]byte) error  { panic("no") }
@@ -215,12 +215,24 @@ func TestDecodeIntoTypes(t *testing.T) {
 	id := 5
 	link, _ := url.Parse("http://x/y")
 	tests := []any{
-		true, int8(-5), int64(math.MinInt64), uint64(math.MaxUint64), float32(1.5), "text", []byte("b"), [2]byte{1, 2},
-		[]int{1, 300, -70000}, [3]float64{1, 2, 3}, map[string]int{"a": 1}, map[int][]string{1: {"a"}, 2: {}},
-		map[[2]int]bool{{1, 2}: true}, point{X: 1, Y: 2.5, Inner: &point{X: 3}, Any: []any{int64(1), "x"}, Raw: Raw{0x91, 5}},
-		derived{base: base{3}, Point: &Point{X: 1}, Name: "n"}, &id, time.Minute, time.Unix(5, 6).UTC(), byPointer{7}, *link,
-		[]Raw{{1}, {0x92, 1, 2}}, []any{int64(1), nil}, map[string]any{"n": int64(300)}, Hello{Name: "w", Ordered: true, Targets: []string{"a"}},
-		[]point{{X: 1}, {X: 2}}, struct{ A, B any }{nil, int64(5)},
+		true, int8(-5), int64(math.MinInt64), uint64(math.MaxUint64), float32(1.5), "text", []byte("b"),
+		[2]byte{1, 2},
+		[]int{1, 300, -70000},
+		[3]float64{1, 2, 3},
+		map[string]int{"a": 1},
+		map[int][]string{1: {"a"}, 2: {}},
+		map[[2]int]bool{{1, 2}: true},
+		point{X: 1, Y: 2.5, Inner: &point{X: 3}, Any: []any{int64(1), "x"}, Raw: Raw{0x91, 5}},
+		derived{base: base{3}, Point: &Point{X: 1}, Name: "n"},
+		&id, time.Minute, time.Unix(5, 6).UTC(),
+		byPointer{7},
+		*link,
+		[]Raw{{1}, {0x92, 1, 2}},
+		[]any{int64(1), nil},
+		map[string]any{"n": int64(300)},
+		Hello{Name: "w", Ordered: true, Targets: []string{"a"}},
+		[]point{{X: 1}, {X: 2}},
+		struct{ A, B any }{nil, int64(5)},
 	}
 	for _, want := range tests {
 		got := reflect.New(reflect.TypeOf(want))

@@ -60,7 +60,7 @@ func (s *Scanner) Scan(b []byte) (n int, done bool, err error) {
 				s.skip -= rest
 				return len(b), false, nil
 			}
-			i += int(s.skip) //nolint:gosec // at most len(b)
+			i += int(s.skip)
 			s.skip = 0
 		case s.need > 0:
 			s.n = s.n<<8 | uint64(b[i])
@@ -122,7 +122,7 @@ func (s *Scanner) sized() {
 func (s *Scanner) scalar(payload uint64) {
 	s.left--
 	s.skip = payload
-	if s.least += payload; s.least > uint64(s.lim.Size) { //nolint:gosec // above zero
+	if s.least += payload; s.least > uint64(s.lim.Size) {
 		s.err = limitError{"bytes", s.least, s.lim.Size}
 	}
 }
@@ -131,21 +131,21 @@ func (s *Scanner) scalar(payload uint64) {
 func (s *Scanner) open(n uint64) {
 	s.left--
 	s.least += n
-	s.elements += int64(n) //nolint:gosec // at most 33 bits
+	s.elements += int64(n)
 	s.containers++
 	switch {
-	case s.least > uint64(s.lim.Size): //nolint:gosec // above zero
+	case s.least > uint64(s.lim.Size):
 		s.err = limitError{"bytes", s.least, s.lim.Size}
 	case s.elements > int64(s.lim.Elements):
-		s.err = limitError{"values", uint64(s.elements), s.lim.Elements} //nolint:gosec // a count
+		s.err = limitError{"values", uint64(s.elements), s.lim.Elements}
 	case s.containers > s.lim.Containers:
-		s.err = limitError{"arrays and maps", uint64(s.containers), s.lim.Containers} //nolint:gosec // a count
+		s.err = limitError{"arrays and maps", uint64(s.containers), s.lim.Containers}
 	case s.depth == s.lim.Depth+s.around:
-		s.err = limitError{"levels of nesting", uint64(s.lim.Depth + 1), s.lim.Depth} //nolint:gosec // a count
+		s.err = limitError{"levels of nesting", uint64(s.lim.Depth + 1), s.lim.Depth}
 	default:
 		s.owed[s.depth] = s.left
 		s.depth++
-		s.left = uint32(n) //nolint:gosec // at most lim.Elements
+		s.left = uint32(n)
 	}
 }
 

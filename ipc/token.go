@@ -39,9 +39,17 @@ type token struct {
 
 func (t token) float() float64 {
 	if t.bits == 32 {
-		return float64(math.Float32frombits(uint32(t.num))) //nolint:gosec // 32 bits by construction
+		return float64(math.Float32frombits(uint32(t.num)))
 	}
 	return math.Float64frombits(t.num)
+}
+
+// items is how many values a container holds.
+func (t token) items() int {
+	if t.kind == kindMap {
+		return 2 * t.n
+	}
+	return t.n
 }
 
 // time returns the time that a timestamp extension holds, in UTC.
@@ -59,7 +67,7 @@ func (t token) time() (time.Time, bool) {
 		sec, nsec = int64(n&(1<<34-1)), n>>34
 	case 12:
 		nsec = uint64(binary.BigEndian.Uint32(t.data))
-		sec = int64(binary.BigEndian.Uint64(t.data[4:])) //nolint:gosec // two's complement on the wire
+		sec = int64(binary.BigEndian.Uint64(t.data[4:]))
 	default:
 		return time.Time{}, false
 	}
@@ -86,21 +94,15 @@ func next(b []byte) (t token, size int) {
 	case c < 0xc0:
 		return payload(b, kindString, 1, uint64(c&0x1f))
 	case c >= 0xe0:
-		return token{kind: kindInt, num: uint64(int64(int8(c)))}, 1 //nolint:gosec // sign extension is meant
+		return token{kind: kindInt, num: uint64(int64(int8(c)))}, 1
 	}
 	h := heads[c]
-	switch h.class {
-	case classInvalid:
-		return token{}, 0
-	case classFixed:
-		if len(b) < 1+int(h.arg) {
-			return token{}, 0
-		}
-		return fixed(c, b[1:1+int(h.arg)])
-	}
 	head := 1 + int(h.arg)
-	if len(b) < head {
+	switch {
+	case h.class == classInvalid || len(b) < head:
 		return token{}, 0
+	case h.class == classFixed:
+		return fixed(c, b[1:head])
 	}
 	n := bigEndian(b[1:head])
 	switch c {
@@ -111,9 +113,9 @@ func next(b []byte) (t token, size int) {
 	case 0xc7, 0xc8, 0xc9:
 		return payload(b, kindExt, head, n+1)
 	case 0xdc, 0xdd:
-		return token{kind: kindArray, n: int(n)}, head //nolint:gosec // 32 bits
+		return token{kind: kindArray, n: int(n)}, head
 	default: // 0xde, 0xdf
-		return token{kind: kindMap, n: int(n)}, head //nolint:gosec // 32 bits
+		return token{kind: kindMap, n: int(n)}, head
 	}
 }
 
@@ -122,12 +124,7 @@ func sizeOf(b []byte) (n int) {
 	for owed := 1; owed > 0; owed-- {
 		t, size := next(b[n:])
 		n += size
-		switch t.kind {
-		case kindArray:
-			owed += t.n
-		case kindMap:
-			owed += 2 * t.n
-		}
+		owed += t.items()
 	}
 	return n
 }
@@ -150,10 +147,10 @@ func fixed(c byte, p []byte) (token, int) {
 		return token{kind: kindInt, num: n}, size
 	case 0xd0, 0xd1, 0xd2, 0xd3:
 		shift := 64 - 8*len(p)
-		n := int64(bigEndian(p)<<shift) >> shift //nolint:gosec // sign extension is meant
+		n := int64(bigEndian(p)<<shift) >> shift
 		return token{kind: kindInt, num: uint64(n)}, size
 	default: // fixext 1 … 16
-		return token{kind: kindExt, ext: int8(p[0]), data: p[1:]}, size //nolint:gosec // the type is a signed byte
+		return token{kind: kindExt, ext: int8(p[0]), data: p[1:]}, size
 	}
 }
 
@@ -164,7 +161,7 @@ func payload(b []byte, k kind, head int, n uint64) (token, int) {
 	}
 	end := head + int(n)
 	if k == kindExt {
-		return token{kind: k, ext: int8(b[head]), data: b[head+1 : end]}, end //nolint:gosec // the type is a signed byte
+		return token{kind: k, ext: int8(b[head]), data: b[head+1 : end]}, end
 	}
 	return token{kind: k, data: b[head:end]}, end
 }
@@ -219,10 +216,6 @@ func appendFloat(dst []byte, f float64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, 0xcb), math.Float64bits(f))
 }
 
-func appendFloat32(dst []byte, f float32) []byte {
-	return binary.BigEndian.AppendUint32(append(dst, 0xca), math.Float32bits(f))
-}
-
 // appendHead writes a head in the shortest of its forms: the fixed one below limit, then 8 (0: there is none), 16 and 32 bits.
 func appendHead(dst []byte, n, limit int, fix, c8, c16, c32 byte) []byte {
 	switch {
@@ -231,9 +224,9 @@ func appendHead(dst []byte, n, limit int, fix, c8, c16, c32 byte) []byte {
 	case n <= math.MaxUint8 && c8 != 0:
 		return append(dst, c8, byte(n))
 	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(dst, c16), uint16(n)) //nolint:gosec // just compared
+		return binary.BigEndian.AppendUint16(append(dst, c16), uint16(n))
 	}
-	return binary.BigEndian.AppendUint32(append(dst, c32), uint32(n)) //nolint:gosec // memory holds no longer one
+	return binary.BigEndian.AppendUint32(append(dst, c32), uint32(n))
 }
 
 func appendStringHead(dst []byte, n int) []byte {
@@ -280,16 +273,16 @@ func appendExt(dst []byte, ext int8, b []byte) []byte {
 
 func appendTime(dst []byte, t time.Time) []byte {
 	var b [12]byte
-	sec, nsec := t.Unix(), uint32(t.Nanosecond()) //nolint:gosec // 0 … 999,999,999
+	sec, nsec := t.Unix(), uint32(t.Nanosecond())
 	switch {
-	case uint64(sec)>>34 != 0: //nolint:gosec // a negative one needs the long form too
+	case uint64(sec)>>34 != 0:
 		binary.BigEndian.PutUint32(b[:], nsec)
-		binary.BigEndian.PutUint64(b[4:], uint64(sec)) //nolint:gosec // two's complement on the wire
+		binary.BigEndian.PutUint64(b[4:], uint64(sec))
 		return appendExt(dst, -1, b[:12])
 	case nsec == 0 && sec <= math.MaxUint32:
-		binary.BigEndian.PutUint32(b[:], uint32(sec)) //nolint:gosec // just compared
+		binary.BigEndian.PutUint32(b[:], uint32(sec))
 		return appendExt(dst, -1, b[:4])
 	}
-	binary.BigEndian.PutUint64(b[:], uint64(nsec)<<34|uint64(sec)) //nolint:gosec // 34 bits
+	binary.BigEndian.PutUint64(b[:], uint64(nsec)<<34|uint64(sec))
 	return appendExt(dst, -1, b[:8])
 }

@@ -86,7 +86,7 @@ func stringHead(b []byte) (size, head int, ok bool) {
 	if len(b) < head {
 		return 0, 0, false
 	}
-	return int(bigEndian(b[1:head])), head, true //nolint:gosec // 32 bits
+	return int(bigEndian(b[1:head])), head, true
 }
 
 // textBefore says how much of b is text, and whether a message begins behind it. Text goes by whole UTF-8 characters,

@@ -75,8 +75,9 @@ func decode(v reflect.Value, b []byte) (rest []byte, err error) {
 		return decodeArray(v, info, t.n, rest)
 	case kindMap:
 		return decodeMap(v, info, t.n, rest)
+	default:
+		return rest, decodeScalar(v, t)
 	}
-	return rest, decodeScalar(v, t)
 }
 
 // decodeTime takes a timestamp, or the text that the JSON wire has for one.
@@ -99,7 +100,7 @@ func decodeTime(p *time.Time, t token) (err error) {
 
 // decodeScalar sets v to a token that is no container.
 func decodeScalar(v reflect.Value, t token) error {
-	n := int64(t.num) //nolint:gosec // the token's two's complement
+	n := int64(t.num)
 	fits := true
 	switch k := v.Kind(); {
 	case t.kind == kindBool && k == reflect.Bool:
@@ -290,7 +291,7 @@ func decodeAny(b []byte) (v any, rest []byte, err error) {
 	case kindBool:
 		return t.num != 0, rest, nil
 	case kindInt:
-		return int64(t.num), rest, nil //nolint:gosec // the token's two's complement
+		return int64(t.num), rest, nil
 	case kindUint:
 		return t.num, rest, nil
 	case kindFloat:
