@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -98,13 +97,19 @@ func answer(key, target, args any) {
 		fmt.Println("connected to device 12")
 	case "die":
 		fmt.Fprint(os.Stderr, "pyscopes: device 4 timeout\nFatal error: Segmentation fault\n")
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		if self, err := os.FindProcess(os.Getpid()); err == nil {
+			_ = self.Kill()
+		}
 	case "hang":
 		fmt.Fprintln(os.Stderr, "hanging")
-		select {}
-	case "short": // long enough for a signal to come first
-		fmt.Fprintln(os.Stderr, "started")
-		time.Sleep(300 * time.Millisecond)
+		never := make(chan os.Signal, 1)
+		signal.Notify(never, os.Interrupt) // with a signal to wait for, the runtime sees no deadlock
+		<-never
+	case "read": // until somebody opens the FIFO for writing
+		fmt.Fprintln(os.Stderr, "reading")
+		list, _ := args.([]any)
+		b, err := os.ReadFile(fmt.Sprint(list[0]))
+		value = fmt.Sprint(string(b), err)
 	default:
 		failure = map[string]any{"type": "LookupError", "message": fmt.Sprintf("no such target: %v", target), "trace": "at the \x1b[7mtop"}
 	}

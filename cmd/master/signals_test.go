@@ -1,0 +1,289 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a running master whose words can be waited for.
+type process struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	out     *lines
+	err     *lines
+	readAll sync.WaitGroup
+}
+
+// lines collects what a process writes, and wakes who waits for it.
+type lines struct {
+	mu   sync.Mutex
+	more sync.Cond
+	all  []string
+	end  bool
+}
+
+func (l *lines) read(r io.Reader) {
+	in := bufio.NewReader(r)
+	for {
+		line, err := in.ReadString('\n')
+		l.mu.Lock()
+		if line != "" {
+			l.all = append(l.all, line)
+		}
+		l.end = err != nil
+		l.mu.Unlock()
+		l.more.Broadcast()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// await waits until n lines have contained text.
+func (l *lines) await(t *testing.T, text string, n int) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.count(text) < n {
+		if l.end {
+			t.Fatalf("%d lines with %q, want %d, in:\n%s", l.count(text), text, n, strings.Join(l.all, ""))
+		}
+		l.more.Wait()
+	}
+}
+
+func (l *lines) count(text string) int {
+	n := 0
+	for _, line := range l.all {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.all, "")
+}
+
+func prepare(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command("master", args...), out: &lines{}, err: &lines{}}
+	p.out.more.L, p.err.more.L = &p.out.mu, &p.err.mu
+	return p
+}
+
+// start starts it with some text on a stdin that stays open.
+func (p *process) start(stdin string) {
+	p.t.Helper()
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if p.cmd.Stdout == nil {
+		stdout, err := p.cmd.StdoutPipe()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.readAll.Go(func() { p.out.read(stdout) })
+	}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.readAll.Go(func() { p.err.read(stderr) })
+	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	if _, err := io.WriteString(in, stdin); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func startMaster(t *testing.T, stdin string, args ...string) *process {
+	t.Helper()
+	p := prepare(t, args...)
+	p.start(stdin)
+	return p
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exit waits for the end, and checks the exit code and what stderr must hold.
+func (p *process) exit(code int, words ...string) {
+	p.t.Helper()
+	p.readAll.Wait()
+	_ = p.cmd.Wait()
+	if got := p.cmd.ProcessState.ExitCode(); got != code {
+		p.t.Errorf("exit code %d, want %d; stderr:\n%s", got, code, p.err)
+	}
+	for _, w := range words {
+		if !strings.Contains(p.err.String(), w) {
+			p.t.Errorf("stderr has no %q:\n%s", w, p.err)
+		}
+	}
+}
+
+var oneOdd = []string{"run", "-v", "-j", "1", "--wire", "json", "-", "--", "oddworker"}
+
+func TestCtrlCOnceLetsTheRunningTaskFinish(t *testing.T) {
+	t.Parallel()
+	fifo := t.TempDir() + "/fifo"
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Skip(err)
+	}
+	p := startMaster(t, "a: read "+fifo+"\nb: last 1\nc: last 2\n", oneOdd...)
+	p.err.await(t, "reading", 1) // and stdin stays open: its end is not waited for
+	p.signal(syscall.SIGINT)
+	p.err.await(t, "stopping", 1)
+	if err := os.WriteFile(fifo, []byte("read "), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.exit(exitInterrupt, "master: stopping: 1 running task will finish (Ctrl-C again to kill it)\n",
+		"master: 3 tasks: 1 done, 2 not started in ")
+	if got := p.out.String(); got != "a\tread <nil>\n" {
+		t.Errorf("stdout %q", got)
+	}
+}
+
+func TestCtrlCTwiceKills(t *testing.T) {
+	t.Parallel()
+	p := startMaster(t, "a: hang\nb: last 1\n", oneOdd...)
+	p.err.await(t, "hanging", 1)
+	p.signal(syscall.SIGINT)
+	p.err.await(t, "stopping", 1)
+	p.signal(syscall.SIGINT)
+	p.exit(exitInterrupt, "master: FAILED a: ", "master: 2 tasks: 1 failed, 1 not started in ")
+}
+
+func TestTermKillsAfterTheGrace(t *testing.T) {
+	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		p := startMaster(t, "a: hang\nb: last 1\n", append([]string{"run", "--grace", "50ms"}, oneOdd[1:]...)...)
+		p.err.await(t, "hanging", 1)
+		p.signal(s)
+		p.exit(exitTerm, "may finish within 50 ms", "master: 2 tasks: 1 failed, 1 not started in ")
+	}
+}
+
+func TestCtrlCWhileThereIsNothingToDo(t *testing.T) {
+	t.Parallel()
+	p := startMaster(t, "last 1\n", oneOdd...)
+	p.out.await(t, "last 1", 1)
+	p.signal(syscall.SIGINT)
+	p.exit(exitInterrupt, "master: 1 task: 1 done in ")
+}
+
+func TestUSR1ShowsProgress(t *testing.T) {
+	t.Parallel()
+	p := startMaster(t, "a: last 1\nb: hang\n", oneOdd...)
+	p.out.await(t, "a", 1)
+	p.err.await(t, "hanging", 1)
+	p.signal(syscall.SIGUSR1)
+	p.err.await(t, "  1 done   1 running", 1)
+	p.signal(syscall.SIGINT)
+	p.err.await(t, "stopping", 1)
+	p.signal(syscall.SIGTERM)
+	p.exit(exitInterrupt)
+}
+
+func TestCtrlCTwiceEndsThoughNobodyReadsTheOutput(t *testing.T) {
+	t.Parallel()
+	r, full, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer full.Close()
+	if err := full.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Skip(err)
+	}
+	for err == nil {
+		_, err = full.Write(make([]byte, 4096))
+	}
+	p := prepare(t, "run", "-v", "-j", "1", "-t", "echo")
+	p.cmd.Stdout = full
+	p.start("a\n")
+	p.err.await(t, "worker ready", 1)
+	p.signal(syscall.SIGINT)
+	p.signal(syscall.SIGTERM) // not INT: two pending ones would be one
+	p.readAll.Wait()
+	_ = p.cmd.Wait()
+	if code := p.cmd.ProcessState.ExitCode(); code != exitInterrupt && code != exitTerm {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestServe(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/lab.master"
+	write := func(format string, args ...any) {
+		if err := os.WriteFile(file, fmt.Appendf(nil, format, args...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("worker odd -j 1 --wire json -- oddworker\nworker own -j 1\n" +
+		"add a last 1 --every 20ms\nadd b add 2 3 --every 30ms -w own\nadd c nope --every 40ms\nadd once last x\n")
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		p := startMaster(t, "", "serve", file)
+		p.err.await(t, "master: 2 workers, 4 keys", 1)
+		p.out.await(t, "a\t1\n", 3)
+		p.out.await(t, "b\t5\n", 3)
+		p.out.await(t, "once\tx\n", 1)
+		p.err.await(t, "master: FAILED c: LookupError: no such target: nope\n", 2)
+		p.signal(syscall.SIGUSR1)
+		p.err.await(t, "2/2 workers   4 keys", 1)
+		p.signal(s)
+		p.exit(exitOK, "master: stopped after ")
+		if strings.Contains(p.err.String(), "ended before it ran") {
+			t.Errorf("the end is told as failures:\n%s", p.err)
+		}
+		if n := p.out.count("once"); n != 1 {
+			t.Errorf("a key without --every had %d values", n)
+		}
+	}
+	p := startMaster(t, "", "serve", "-q", "-o", "json", file)
+	p.out.await(t, `{"key":"a","value":1,"ms":`, 2)
+	p.out.await(t, `{"key":"c","error":"LookupError: no such target: nope","kind":"task","ms":`, 1)
+	p.signal(syscall.SIGTERM)
+	p.exit(exitOK)
+	if got := p.err.String(); got != "" {
+		t.Errorf("stderr with -q: %q", got)
+	}
+}
+
+func TestServePausesAndKills(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/lab.master"
+	text := "worker odd -j 1 --wire json -- oddworker\nadd a last 1 --every 10ms\nadd b hang --every 10ms\npause 1h a\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startMaster(t, "", "serve", "-v", file)
+	p.err.await(t, "hanging", 1)
+	p.signal(syscall.SIGINT)
+	p.err.await(t, "stopping: 1 running task may finish within 10 s (Ctrl-C again to kill it)", 1)
+	p.signal(syscall.SIGINT)
+	p.exit(exitInterrupt)
+	if got := p.out.String(); got != "" {
+		t.Errorf("a paused key ran: %q", got)
+	}
+}
