@@ -100,7 +100,7 @@ var classes = []struct {
 	{regexp.MustCompile(`division by zero|modulo by zero`), "ZeroDivisionError"},
 	{regexp.MustCompile(`^key .* not in dict|missing key|^pop: dictionary is empty`), "KeyError"},
 	{regexp.MustCompile(`out of range|index .*out of`), "IndexError"},
-	{regexp.MustCompile(`has no \.\S+ (field|attribute|method)|has no \.`), "AttributeError"},
+	{regexp.MustCompile(`has no \.|can't assign to \.`), "AttributeError"},
 	{regexp.MustCompile(`referenced before assignment`), "UnboundLocalError"},
 	{regexp.MustCompile(`stack overflow`), "RecursionError"},
 	{regexp.MustCompile(`too large|excessive repeat|out of range of|too big`), "OverflowError"},
@@ -131,16 +131,21 @@ var notStarlark = []struct {
 	{regexp.MustCompile(`[<>=]=?[^<>=]+[<>]=?`), "comparisons cannot be chained: write a < b and b < c"},
 }
 
+// gotToken finds the token in what the parser says.
+var gotToken = regexp.MustCompile(`^got '?([^',\s]+)'?,`)
+
 // badSyntax says where the parser stopped, and what it may be.
 func badSyntax(text string, at syntax.Error) *ipc.Error {
-	message := at.Msg
+	place, column := offset(text, at.Pos), int(at.Pos.Col)
+	if m := gotToken.FindStringSubmatch(at.Msg); m != nil && strings.HasSuffix(text[:place], m[1]) {
+		place -= len(m[1]) // the parser has read it already
+		column -= len(m[1])
+	}
+	message := fmt.Sprintf("column %d: %s", column, at.Msg)
 	if strings.Contains(text, "\n") {
-		message = fmt.Sprintf("line %d, column %d: %s", at.Pos.Line, at.Pos.Col, message)
-	} else {
-		message = fmt.Sprintf("column %d: %s", at.Pos.Col, message)
+		message = fmt.Sprintf("line %d, %s", at.Pos.Line, message)
 	}
 	const near = 200 // what the parser stumbled over is not far
-	place := offset(text, at.Pos)
 	around := text[max(0, place-near):min(len(text), place+near)]
 	for _, n := range notStarlark {
 		if n.pattern.MatchString(around) {

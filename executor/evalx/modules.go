@@ -81,11 +81,16 @@ var timeModule = module("time", startime.Module.Members, map[string]builtin{
 var randomModule = module("random", nil, map[string]builtin{
 	"random": random,
 	"uniform": func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		var low, high starlark.Float
-		if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 2, &low, &high); err != nil {
+		var a, z starlark.Value
+		if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 2, &a, &z); err != nil {
 			return nil, err
 		}
-		return low + (high-low)*starlark.Float(rand.Float64()), nil //nolint:gosec // not for secrets
+		low, ok := starlark.AsFloat(a)
+		high, ok2 := starlark.AsFloat(z)
+		if !ok || !ok2 {
+			return nil, typeError("uniform: want two numbers, got %s and %s", a.Type(), z.Type())
+		}
+		return starlark.Float(low + (high-low)*rand.Float64()), nil //nolint:gosec // not for secrets
 	},
 	"randint": func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var low, high int64

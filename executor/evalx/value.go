@@ -200,22 +200,28 @@ func (e *encoder) value(b []byte, v starlark.Value, depth int) ([]byte, error) {
 	case starlark.Callable:
 		return nil, typeError("the result is or has a function (%s), which is no value; call it", v.Name())
 	case starlark.Sequence: // list, tuple, set, range
-		if v.Len() > maxValue {
-			return nil, tooLarge(v.Len())
-		}
-		if err := e.inside(depth); err != nil {
-			return nil, err
-		}
-		b = appendLen(b, v.Len(), 0x90, 16, 0, 0xdc, 0xdd)
-		for item := range starlark.Elements(v) {
-			var err error
-			if b, err = e.value(b, item, depth+1); err != nil {
-				return nil, err
-			}
-		}
-		return b, nil
+		return e.items(b, v, depth)
 	}
 	return nil, typeError("a %s cannot be a result", v.Type())
+}
+
+func (e *encoder) items(b []byte, v starlark.Sequence, depth int) ([]byte, error) {
+	if v.Len() > maxValue {
+		return nil, tooLarge(v.Len())
+	}
+	if err := e.inside(depth); err != nil {
+		return nil, err
+	}
+	b = appendLen(b, v.Len(), 0x90, 16, 0, 0xdc, 0xdd)
+	all := v.Iterate() // a range over Elements would move our variables to the heap
+	defer all.Done()
+	for item := starlark.Value(nil); all.Next(&item); {
+		var err error
+		if b, err = e.value(b, item, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 // dict sorts the keys: text by text, other keys by their encoding.
