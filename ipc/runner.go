@@ -26,3 +26,15 @@ func Do(ctx context.Context, r Runner, t Task) (Raw, error) {
 	o := <-outcome
 	return o.Value, o.Err
 }
+
+// Broadcaster is a Runner whose workers can each be given the same task, because they hold state of their own.
+type Broadcaster interface {
+	Runner
+	// Broadcast gives t to every worker that serves, and returns at once. When it returns nil, done is called exactly
+	// once, with one outcome for each of these workers; there may be none. With keep, every worker that starts later is
+	// given t before it takes a task. t may have KeyBind as its key: then its target names a class that the workers
+	// construct with its args, and whose object resolves names from then on (Fandango's bind).
+	//
+	// done runs on the runner's own goroutine and must not block.
+	Broadcast(ctx context.Context, t Task, keep bool, done func([]Outcome)) error
+}

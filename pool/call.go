@@ -14,6 +14,7 @@ type call struct {
 	done func(ipc.Outcome)
 
 	queued time.Time // when it was submitted
+	own    bool      // it is for one worker alone, and goes with it
 
 	// Guarded by pool.mu until state is callFinished; from then on nobody writes them.
 	state    callState
@@ -30,6 +31,7 @@ type callState int
 
 const (
 	callWaiting callState = iota
+	callOrdered           // waits for the one worker that it is for
 	callRunning
 	callFinished
 )
@@ -76,9 +78,11 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 	p := c.pool
 	p.mu.Lock()
 	switch {
-	case c.state == callWaiting:
+	case c.state == callWaiting || c.state == callOrdered:
+		if c.state == callWaiting {
+			p.waiting--
+		}
 		c.state = callFinished // its place in the queue is skipped when its turn comes
-		p.waiting--
 		p.mu.Unlock()
 		c.finish(ipc.Outcome{Err: why, Attempts: c.attempts, Queued: time.Since(c.queued)})
 		return

@@ -35,6 +35,7 @@ type Pool struct {
 	most    int            // nor grow above it, by itself
 	living  sync.WaitGroup // the slots' loops, and Run itself
 	command []string       // what the slots start
+	kept    []ipc.Task     // what every new worker is given first
 	ready   bool           // some worker was ready once
 	given   int            // slots that have given up for good
 	lastErr error          // why a start failed last
@@ -129,6 +130,11 @@ func (p *Pool) Drain(grace time.Duration) {
 		p.phase = drains
 		close(p.draining)
 		left = p.takeAll()
+		for _, s := range p.slots {
+			for _, w := range s.processes {
+				left = append(left, w.takeOrders()...)
+			}
+		}
 	}
 	if grace >= 0 && p.phase == drains {
 		deadline := time.AfterFunc(grace, func() { p.closeOnce(p.graceOver) })

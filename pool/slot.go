@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"fandango/internal/proc"
@@ -31,12 +32,13 @@ type slot struct {
 	closing   bool
 
 	// Guarded by pool.mu; written by loop.
-	worker *worker // the one that starts or takes tasks; nil between two
-	state  State   // without a worker: waiting or stopped
-	since  time.Time
-	starts int
-	final  bool  // it has given up: its worker said that it shall not be started again
-	err    error // why its last process failed; nil once one is ready
+	worker    *worker   // the one that starts or takes tasks; nil between two
+	processes []*worker // all of the slot's that live
+	state     State     // without a worker: waiting or stopped
+	since     time.Time
+	starts    int
+	final     bool  // it has given up: its worker said that it shall not be started again
+	err       error // why its last process failed; nil once one is ready
 }
 
 // renewal asks a slot for a new process in place of the one it has.
@@ -197,7 +199,11 @@ func (s *slot) start() (*worker, error) {
 	}
 	p.cfg.Log.Debug("worker started", "worker", s.name, "pid", process.PID())
 	p.cfg.Event(Started{Worker: s.name, PID: process.PID()})
-	return newWorker(s, process), nil
+	w := newWorker(s, process)
+	p.mu.Lock()
+	s.processes = append(s.processes, w)
+	p.mu.Unlock()
+	return w, nil
 }
 
 // life is what became of one worker process.
@@ -213,6 +219,9 @@ type life struct {
 
 // ended decides what follows a life, and tells of it.
 func (s *slot) ended(l life) {
+	s.pool.mu.Lock()
+	s.processes = slices.DeleteFunc(s.processes, func(w *worker) bool { return w == l.worker })
+	s.pool.mu.Unlock()
 	switch {
 	case l.worker != nil && l.worker == s.successor:
 		s.successor = nil

@@ -114,3 +114,13 @@ func killOne(p *pool.Pool) bool {
 	takes := w.State == pool.StateReady || w.State == pool.StateBusy
 	return takes && syscall.Kill(-w.PID, syscall.SIGKILL) == nil
 }
+
+// lines are what the workers noted, in one line.
+func lines(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(strings.Split(strings.TrimSpace(string(b)), "\n"), " ")
+}

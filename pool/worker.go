@@ -21,14 +21,15 @@ type worker struct {
 	process *proc.Process
 	begun   time.Time
 
-	next   chan *call     // 1-buffered: what the writer is to write; there is never more than one
-	greet  chan ipc.Hello // 1-buffered: the answer to the greeting
-	broken chan error     // 2-buffered: why the reader or the writer has ended
-	poked  chan struct{}  // 1-buffered: the call in flight has met its fate, or the drain has come to an idle worker
-	leave  chan struct{}  // closed: it is let go, once it has finished what it runs
-	gone   chan struct{}  // closed: the process has ended, or is being ended
-	empty  chan struct{}  // the reader has read all there is, and waits for onward
-	onward chan bool      // go on reading?
+	next     chan *call     // 1-buffered: what the writer is to write; there is never more than one
+	greet    chan ipc.Hello // 1-buffered: the answer to the greeting
+	replayed chan struct{}  // 1-buffered: what is kept has been repeated
+	broken   chan error     // 3-buffered: why the reader or the writer has ended, or a replay has failed
+	poked    chan struct{}  // 1-buffered: the call in flight has met its fate, or the drain has come to an idle worker
+	leave    chan struct{}  // closed: it is let go, once it has finished what it runs
+	gone     chan struct{}  // closed: the process has ended, or is being ended
+	empty    chan struct{}  // the reader has read all there is, and waits for onward
+	onward   chan bool      // go on reading?
 
 	sent   counter // writes to stdin
 	mark   int64   // of sent, where the tuple of the call in flight begins; the writer's
@@ -36,9 +37,11 @@ type worker struct {
 	text   limiter
 
 	// Guarded by pool.mu.
-	call     *call // in flight; nil: none
-	ready    bool  // it has answered the greeting
-	open     bool  // it takes tasks
+	call     *call   // in flight; nil: none
+	orders   []*call // calls for this worker alone, before all others
+	greeted  bool    // it has answered the greeting
+	ready    bool    // and repeated what is kept
+	open     bool    // it takes tasks
 	endingAt time.Time
 	since    time.Time
 	served   int
@@ -50,14 +53,15 @@ func newWorker(s *slot, process *proc.Process) *worker {
 	now := time.Now()
 	w := &worker{
 		slot: s, pool: s.pool, process: process, begun: now, since: now,
-		next:   make(chan *call, 1),
-		greet:  make(chan ipc.Hello, 1),
-		broken: make(chan error, 2),
-		poked:  make(chan struct{}, 1),
-		leave:  make(chan struct{}),
-		gone:   make(chan struct{}),
-		empty:  make(chan struct{}),
-		onward: make(chan bool),
+		next:     make(chan *call, 1),
+		greet:    make(chan ipc.Hello, 1),
+		replayed: make(chan struct{}, 1),
+		broken:   make(chan error, 3),
+		poked:    make(chan struct{}, 1),
+		leave:    make(chan struct{}),
+		gone:     make(chan struct{}),
+		empty:    make(chan struct{}),
+		onward:   make(chan bool),
 	}
 	if process != nil { // nil: there will be one per task
 		w.sent.w = process.Stdin
@@ -202,10 +206,13 @@ func (w *worker) watch(readDone <-chan struct{}) (why error) {
 			return nil
 		case claims := <-w.greet:
 			slow.Stop()
-			start.Stop()
 			if err := w.welcome(claims); err != nil {
 				return err
 			}
+		case <-w.replayed:
+			slow.Stop()
+			start.Stop()
+			w.enter()
 			recycle = w.recycling()
 		case <-slow.C:
 			p.cfg.Log.Warn("worker has not answered its first request", "worker", w.slot.name, "after", slowStart)
@@ -247,22 +254,37 @@ func (w *worker) watch(readDone <-chan struct{}) (why error) {
 // errOverdue is why a worker is killed whose call has met its fate; the call itself knows which.
 var errOverdue = ipc.Errorf(ipc.KindTimeout, "its task was to be ended")
 
-// welcome lets a worker in that has answered the greeting.
+// welcome is for a worker that has answered the greeting: it repeats what is kept, and then may enter.
 func (w *worker) welcome(claims ipc.Hello) error {
 	if claims.Protocol != 0 && claims.Protocol != ipc.Protocol {
 		return ipc.Errorf(ipc.KindProtocol, "it speaks protocol %d, and this master speaks %d: "+
 			"bring both to the same version", claims.Protocol, ipc.Protocol)
 	}
+	w.pool.mu.Lock()
+	w.claims = claims
+	c := w.replay()
+	w.pool.mu.Unlock()
+	if c != nil {
+		w.next <- c
+	} else {
+		w.replayed <- struct{}{}
+	}
+	return nil
+}
+
+// enter lets a worker in: from now on it takes tasks.
+func (w *worker) enter() {
 	p := w.pool
 	after := time.Since(w.begun)
 	p.mu.Lock()
-	w.ready, w.open, w.claims = true, p.phase == running && !isClosed(w.leave), claims
+	w.ready, w.open = true, p.phase == running && !isClosed(w.leave)
 	p.ready, w.slot.err = true, nil
+	claims := w.claims
 	var c *call
-	if w.open {
-		c = p.takeWaiting()
+	if w.call == nil { // else a broadcast has come meanwhile
+		c = w.take()
+		w.hold(c)
 	}
-	w.hold(c)
 	p.mu.Unlock()
 	p.cfg.Log.Info("worker ready", "worker", w.slot.name, "pid", w.process.PID(), "after", after)
 	p.cfg.Event(Ready{Worker: w.slot.name, PID: w.process.PID(), Hello: claims, After: after})
@@ -272,7 +294,6 @@ func (w *worker) welcome(claims ipc.Hello) error {
 		w.poke() // it may have to go at once
 	}
 	w.slot.readies <- w
-	return nil
 }
 
 // hold needs pool.mu. It gives an open worker its next call, or, with nil, makes it wait for one.
@@ -375,9 +396,7 @@ func (w *worker) release() (next *call) {
 	if w.ready {
 		w.served++
 	}
-	if w.open {
-		next = w.pool.takeWaiting()
-	}
+	next = w.take()
 	w.hold(next)
 	if w.limit > 0 && w.served == w.limit {
 		w.slot.ask("tasks")
@@ -625,13 +644,18 @@ func (w *worker) judge(exit *ipc.Exit, why error, started bool) (key string) {
 	p.mu.Lock()
 	c := w.call
 	w.call = nil
+	orders := w.takeOrders()
+	p.mu.Unlock()
+	for _, o := range orders {
+		o.finish(ipc.Outcome{Worker: w.slot.name, Err: verdict(nil, why, exit), Queued: time.Since(o.queued)})
+	}
 	if c == nil || c.task.Key == ipc.KeyHello {
-		p.mu.Unlock()
 		return ""
 	}
+	p.mu.Lock()
 	started = started && !c.begun.IsZero()
 	fate := c.fate
-	if !started && fate == nil {
+	if !started && fate == nil && !c.own {
 		if !c.begun.IsZero() {
 			c.attempts-- // it never began
 		}

@@ -1,0 +1,164 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"fandango/ipc"
+)
+
+// Broadcast gives t to every worker that serves, each once, in turn with its other tasks; see [ipc.Broadcaster]. A kept
+// task is repeated on every worker that starts later, in the order of the Broadcasts and before it takes a task; of one
+// key only the newest is kept. A worker on which a kept task fails does not become ready, and says why.
+func (p *Pool) Broadcast(ctx context.Context, t ipc.Task, keep bool, done func([]ipc.Outcome)) error {
+	if p.exec {
+		return ipc.Errorf(ipc.KindInput, "pool %s starts one process per task: there is no worker to broadcast to", p.cfg.Name)
+	}
+	if t.Key != ipc.KeyBind {
+		if err := p.check(t); err != nil {
+			return err
+		}
+	}
+	t.Retries, t.Deadline = 0, 0
+	p.mu.Lock()
+	if err := p.refusal(); err != nil && p.phase >= drains {
+		p.mu.Unlock()
+		return err
+	}
+	if keep {
+		p.kept = append(slices.DeleteFunc(p.kept, func(k ipc.Task) bool { return k.Key == t.Key }), t)
+	}
+	all := &gathering{done: done}
+	var begin []*call
+	for _, s := range p.slots {
+		for _, w := range s.processes {
+			if w.greeted && !isClosed(w.leave) {
+				c := all.call(p, t)
+				if w.order(c) {
+					begin = append(begin, c)
+				}
+				defer c.watch(ctx)
+			}
+		}
+	}
+	p.mu.Unlock()
+	for _, c := range begin {
+		c.on.next <- c
+	}
+	all.closed()
+	return nil
+}
+
+// gathering collects the outcomes of one Broadcast.
+type gathering struct {
+	done func([]ipc.Outcome)
+
+	mu       sync.Mutex
+	outcomes []ipc.Outcome
+	missing  int
+	complete bool // all calls have been made
+}
+
+func (g *gathering) call(p *Pool, t ipc.Task) *call {
+	g.missing++ // no call has begun yet
+	return &call{pool: p, task: t, queued: time.Now(), own: true, done: func(o ipc.Outcome) {
+		g.mu.Lock()
+		g.outcomes = append(g.outcomes, o)
+		g.missing--
+		over := g.complete && g.missing == 0
+		g.mu.Unlock()
+		if over {
+			g.done(g.outcomes)
+		}
+	}}
+}
+
+// closed says that all calls have been made.
+func (g *gathering) closed() {
+	g.mu.Lock()
+	g.complete = true
+	over := g.missing == 0
+	g.mu.Unlock()
+	if over {
+		g.done(g.outcomes)
+	}
+}
+
+// order needs pool.mu. It gives the worker a call of its own, and says whether the caller must send it on c.on.next.
+func (w *worker) order(c *call) bool {
+	if w.call != nil {
+		c.state, c.on = callOrdered, w
+		w.orders = append(w.orders, c)
+		return false
+	}
+	w.pool.dropIdle(w)
+	w.assign(c)
+	return true
+}
+
+// replay needs pool.mu. It orders what is kept, in front of all else; the last one that is done tells the watch by
+// w.replayed. It returns the first call, for the caller to send on w.next; nil when nothing is kept.
+func (w *worker) replay() *call {
+	w.greeted = true
+	kept := w.pool.kept
+	left := len(kept)
+	for _, t := range kept {
+		c := &call{pool: w.pool, task: t, queued: time.Now(), own: true}
+		c.done = func(o ipc.Outcome) { // on the reader, one after the other
+			left--
+			switch {
+			case o.Err != nil:
+				var e *ipc.Error
+				if errors.As(o.Err, &e) && e.Exit != nil {
+					return // it has ended, and that is news enough
+				}
+				w.broken <- ipc.Errorf(ipc.KindTask, "what it is to repeat when it starts has failed: %s: %w", describe(t), o.Err)
+			case left == 0:
+				w.replayed <- struct{}{}
+			}
+		}
+		c.state, c.on = callOrdered, w
+		w.orders = append(w.orders, c)
+	}
+	first := w.take()
+	if first != nil {
+		w.assign(first)
+	}
+	return first
+}
+
+func describe(t ipc.Task) string {
+	if t.Key == ipc.KeyBind {
+		return fmt.Sprintf("bind %s", t.Target)
+	}
+	return fmt.Sprintf("key %q", t.Key)
+}
+
+// take needs pool.mu. It is the worker's next call: its own orders come first.
+func (w *worker) take() *call {
+	for len(w.orders) > 0 {
+		c := w.orders[0]
+		w.orders = w.orders[1:]
+		if c.state == callOrdered {
+			return c
+		}
+	}
+	if w.open {
+		return w.pool.takeWaiting()
+	}
+	return nil
+}
+
+// takeOrders needs pool.mu; the calls it returns are the caller's to finish.
+func (w *worker) takeOrders() []*call {
+	left := slices.DeleteFunc(w.orders, func(c *call) bool { return c.state != callOrdered })
+	w.orders = nil
+	for _, c := range left {
+		c.state = callFinished
+	}
+	return left
+}
