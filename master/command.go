@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"fandango/ipc"
@@ -55,17 +56,20 @@ func (c *core) release(e *epoch, verdict error, fx *effects) {
 		if o.epoch != nil {
 			o.epoch, o.verdict = nil, verdict
 			c.orders--
+			if verdict == nil {
+				c.commands++
+			}
 			fx.released = append(fx.released, o)
 		}
 	}
 	e.orders = nil
 }
 
-// countermand takes back a Command that waits, and says for which keys.
-func (c *core) countermand(o *order) (keys []string) {
+// countermand takes back a Command that waits, and says for which keys. It returns false when it waits no longer.
+func (c *core) countermand(o *order) (keys []string, ok bool) {
 	e := o.epoch
 	if e == nil {
-		return nil
+		return nil, false
 	}
 	o.epoch = nil
 	c.orders--
@@ -76,7 +80,7 @@ func (c *core) countermand(o *order) (keys []string) {
 		}
 	}
 	slices.Sort(keys)
-	return keys
+	return keys, true
 }
 
 // owes reports whether a send of an epoch, or of an older one, has no outcome.
@@ -103,17 +107,10 @@ func (m *Master) Command(ctx context.Context, target, args any) (ipc.Raw, error)
 	task.Key = fmt.Sprintf("%s (command %d)", name, m.commands.Add(1))
 	o := &order{released: make(chan error, 1)}
 	m.give(o)
-	select {
-	case err := <-o.released:
-		if err != nil {
-			return nil, err
-		}
-	case <-ctx.Done():
-		m.mu.Lock()
-		keys := m.core.countermand(o)
-		m.mu.Unlock()
-		return nil, ipc.Errorf(ipc.KindCancelled, "command %s: waited for %s: %w", name, some(keys), context.Cause(ctx))
+	if err := m.wait(ctx, o, name); err != nil {
+		return nil, err
 	}
+	defer m.do((*core).commanded)
 	outcome := make(chan ipc.Outcome, 1) // 1-buffered: the runner never waits
 	if err := m.runner.Submit(ctx, task, func(o ipc.Outcome) { outcome <- o }); err != nil {
 		return nil, err
@@ -125,6 +122,25 @@ func (m *Master) Command(ctx context.Context, target, args any) (ipc.Raw, error)
 		return nil, closed("command " + name)
 	}
 }
+
+// wait waits until a Command may begin.
+func (m *Master) wait(ctx context.Context, o *order, name string) error {
+	select {
+	case err := <-o.released:
+		return err
+	case <-ctx.Done():
+	}
+	m.mu.Lock()
+	keys, waits := m.core.countermand(o)
+	m.mu.Unlock()
+	if !waits {
+		return <-o.released // it came in the same moment
+	}
+	return ipc.Errorf(ipc.KindCancelled, "command %s: waited for %s: %w", name, some(keys), context.Cause(ctx))
+}
+
+// commanded notes that a Command has ended.
+func (c *core) commanded(time.Time, *effects) { c.commands-- }
 
 // give hands a Command over.
 func (m *Master) give(o *order) {

@@ -19,24 +19,25 @@ type core struct {
 	slow  time.Duration // Config.Slow
 	alarm alarms
 
-	rows    map[string]*row
-	gens    uint64                     // the last generation given to a row
-	watches map[<-chan struct{}]*watch // the contexts of the waiters
-	gated   map[*row]struct{}          // rows whose next task waits for callbacks
-	start   list[*run]                 // runs to give to the runner
-	speak   list[*row]                 // rows with outcomes to deliver, and nobody at it
-	hands   list[*hand]                // the goroutines that do both
-	seeking int                        // hands that are not in a callback
-	waiting int                        // waiters without an outcome
-	oldest  *epoch                     // of the sends that have no outcome
-	newest  *epoch                     // of a send that comes now
-	orders  int                        // Commands that wait
-	pause   pause                      // of all entries
-	resumed time.Time                  // when they last went on
-	slowID  schedule.ID                // rings when a callback may have become slow
-	slowSet bool                       // and is set
-	closed  bool                       // nothing new is accepted, nothing begins
-	stats   Stats
+	rows     map[string]*row
+	gens     uint64                     // the last generation given to a row
+	watches  map[<-chan struct{}]*watch // the contexts of the waiters
+	gated    map[*row]struct{}          // rows whose next task waits for callbacks
+	start    list[*run]                 // runs to give to the runner
+	speak    list[*row]                 // rows with outcomes to deliver, and nobody at it
+	hands    list[*hand]                // the goroutines that do both
+	seeking  int                        // hands that are not in a callback
+	waiting  int                        // waiters without an outcome
+	oldest   *epoch                     // of the sends that have no outcome
+	newest   *epoch                     // of a send that comes now
+	orders   int                        // Commands that wait
+	commands int                        // Commands that run
+	pause    pause                      // of all entries
+	resumed  time.Time                  // when they last went on
+	slowID   schedule.ID                // rings when a callback may have become slow
+	slowSet  bool                       // and is set
+	closed   bool                       // nothing new is accepted, nothing begins
+	stats    Stats
 }
 
 // alarms is what core needs of a schedule.Loop.
@@ -371,7 +372,7 @@ func (c *core) leave(w *waiter, err error, cancel bool, now time.Time, fx *effec
 	r := w.run
 	row := r.row
 	w.place.leave()
-	w.run = &run{row: row, outcome: ipc.Outcome{Err: err}, ended: now}
+	w.run, w.shared = &run{row: row, outcome: ipc.Outcome{Err: err}, ended: now}, ipc.SharedNone
 	c.end(w, now, fx)
 	switch {
 	case !r.waiters.empty():
@@ -482,7 +483,7 @@ func (c *core) abandon(now time.Time, fx *effects) {
 
 // quiet reports that the master has ended, everybody has an outcome, and each callback has returned.
 func (c *core) quiet() bool {
-	return c.closed && c.waiting == 0 && c.stats.Undelivered == 0 && c.hands.empty()
+	return c.closed && c.waiting == 0 && c.commands == 0 && c.stats.Undelivered == 0 && c.hands.empty()
 }
 
 // full reports whether a row has so many undelivered outcomes that its next run must wait for its callbacks. While a

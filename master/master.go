@@ -219,20 +219,20 @@ func (m *Master) Run(ctx context.Context) error {
 		return errors.New("master: Run was called before")
 	}
 	m.loop.Run(ctx)
-	m.end((*core).close)
+	m.do((*core).close)
 	if !m.still(max(m.cfg.Grace, 0)) {
-		m.end((*core).abandon)
+		m.do((*core).abandon)
 		m.still(time.Second) // for the callbacks that are told so
 	}
 	close(m.gone)
 	return m.hung()
 }
 
-// end ends something of the core.
-func (m *Master) end(how func(c *core, now time.Time, fx *effects)) {
+// do changes the core, and does what follows.
+func (m *Master) do(change func(c *core, now time.Time, fx *effects)) {
 	var fx effects
 	now := m.lock()
-	how(&m.core, now, &fx)
+	change(&m.core, now, &fx)
 	m.unlock(&fx)
 }
 
