@@ -30,8 +30,8 @@ type DecoderConfig struct {
 	Oldest func() (string, bool)
 	// Text gets what is no message, in pieces of at most 64 KiB that are valid until it returns. nil: it is dropped.
 	Text func([]byte)
-	// Key turns a key's bytes into its string, so that a caller who has the string already saves a copy. It is called
-	// with valid UTF-8 and must not keep the bytes. nil: string(b).
+	// Key returns the string of a key's bytes, so that a caller who has the string already saves a copy of it. It is
+	// called with valid UTF-8 and must not keep the bytes. nil: string(b).
 	Key func(b []byte) string
 }
 
@@ -88,11 +88,14 @@ func (d *Decoder) Answer() (Answer, error) {
 		return Answer{Key: d.key, Value: d.first}, nil
 	}
 	if !d.first.IsNil() {
-		return Answer{}, d.die("the answer of key %.40q has a value and an error, so it echoes requests: is it cat?", d.key)
+		d.err = Errorf(KindProtocol, "the answer of key %.40q has a value and an error, so it echoes requests: is it cat?", d.key)
+		return Answer{}, d.err
 	}
 	fault, ok := taskError(d.second)
 	if !ok {
-		return Answer{}, d.die("the error of key %.40q must be a string or a map, not %s", d.key, d.second)
+		t, _ := next(d.second)
+		d.err = Errorf(KindProtocol, "the error of key %.40q must be a string or a map, not %s", d.key, t.kind)
+		return Answer{}, d.err
 	}
 	return Answer{Key: d.key, Err: fault}, nil
 }
@@ -258,7 +261,7 @@ func (e *Error) fact(name string, value Raw) {
 	text := clean(t.data)
 	if t.kind != kindString {
 		if text = ""; t.kind != kindNil {
-			text = value.String()
+			text = shorten(value.String())
 		}
 	}
 	switch name {
@@ -275,4 +278,5 @@ func (e *Error) fact(name string, value Raw) {
 	}
 }
 
-func clean(b []byte) string { return strings.ToValidUTF8(string(b), "\ufffd") }
+// clean makes valid text of bounded size of what a worker says about a failure.
+func clean(b []byte) string { return shorten(strings.ToValidUTF8(string(b), "\ufffd")) }

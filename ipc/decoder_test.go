@@ -77,7 +77,7 @@ func TestAnswers(t *testing.T) {
 		{"error with odd members", Msgpack, "\x93\xa1k\xc0\x83\x92\x01\x02\x03\xa7message\x92\x01\x02\xa4type\xc0", []string{"k failed: task||[1,2]|"}, ""},
 		{"error without words", Msgpack, "\x93\xa1k\xc0\xa0", []string{"k failed: task||the worker gave no reason|"}, ""},
 		{"error of bad UTF-8", Msgpack, "\x93\xa1k\xc0\xa2a\xff", []string{"k failed: task||a\ufffd|"}, ""},
-		{"error of another type", Msgpack, "\x93\xa1k\xc0\x05", []string{`protocol: the error of key "k" must be a string or a map, not 5`}, ""},
+		{"error of another type", Msgpack, "\x93\xa1k\xc0\x05", []string{`protocol: the error of key "k" must be a string or a map, not an integer`}, ""},
 		{"it is cat", Msgpack, "\x93\xa1k\xa3add\x92\x01\x02", []string{`protocol: the answer of key "k" has a value and an error, so it echoes requests: is it cat?`}, ""},
 		{"key of 513", Msgpack, "\x92\xda\x02\x01" + key512 + "x\x05", []string{`protocol: a key has 513 bytes; at most 512 are allowed (got "\x92\xda\x02\x01üüüüüüüüüü", 92 da 02 01 c3 bc c3 bc c3 bc c3 bc c3 bc c3 bc c3 bc c3 bc c3 bc c3 bc)`}, ""},
 		{"key of bad UTF-8", Msgpack, "\x92\xa1\xff\x05", []string{`protocol: a key is not valid UTF-8 (got "\x92\xa1\xff\x05", 92 a1 ff 05)`}, ""},

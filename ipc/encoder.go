@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // Encoder writes messages, many to one write: each call appends a message to a buffer, and Flush writes the buffer. It
@@ -87,6 +88,9 @@ func shorten(s string) string {
 
 // message appends [key, a] or, with three, [key, a, b].
 func (e *Encoder) message(what, key string, a, b Raw, three bool) error {
+	if len(key) > MaxKey || !utf8.ValidString(key) {
+		return Errorf(KindInput, "%s of key %.40q: a key is UTF-8 of at most %d bytes, and this one has %d", what, key, MaxKey, len(key))
+	}
 	if err := e.fits(a, b); err != nil {
 		return Errorf(KindInput, "%s of key %q: %w", what, key, err)
 	}
@@ -138,13 +142,14 @@ func appendOrNil(dst []byte, r Raw) []byte {
 }
 
 func (e *Encoder) line(key string, a, b Raw, three bool) {
-	e.buf = append(e.buf, '[')
-	w := jsonWriter{dst: appendQuoted(e.buf, key), nan: true}
+	w := jsonWriter{dst: append(e.buf, '['), nan: true}
+	w.dst = appendQuoted(w.dst, key)
 	w.next(a)
 	if three {
 		w.next(b)
 	}
-	e.buf = append(w.dst, ']', '\n')
+	w.dst = append(w.dst, ']', '\n')
+	e.buf = w.dst
 }
 
 // next writes a comma and a value that a scanner has passed.

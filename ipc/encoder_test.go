@@ -95,6 +95,15 @@ func TestEncoderRefuses(t *testing.T) {
 	}
 }
 
+func TestEncoderRefusesKeysThatNoDecoderTakes(t *testing.T) {
+	for _, key := range []string{strings.Repeat("x", MaxKey+1), "\xff"} {
+		e := NewEncoder(io.Discard, Msgpack, Limits{})
+		if err := e.Request(key, Raw{1}, nil); KindOf(err) != KindInput || e.Buffered() != 0 {
+			t.Errorf("key %.10q: %v, %d bytes buffered", key, err, e.Buffered())
+		}
+	}
+}
+
 func TestFailureFitsWhateverTheErrorSays(t *testing.T) {
 	long := strings.Repeat("ü", 1<<20)
 	var b bytes.Buffer

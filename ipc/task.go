@@ -59,7 +59,7 @@ const (
 	PolicyEach    Policy = "each"   // never join: each task runs, one after the other, in order
 )
 
-// NewTask encodes target and args into a task. A nil args is absent. Its error is of kind input: a key that is not
+// NewTask encodes target and args into a task. A nil args is absent, a typed nil too. Its error is of kind input: a key that is not
 // allowed, or a value that cannot be encoded.
 func NewTask(key string, target, args any) (Task, error) {
 	t := Task{Key: key}
@@ -73,6 +73,9 @@ func NewTask(key string, target, args any) (Task, error) {
 	if args != nil {
 		if t.Args, err = Encode(args); err != nil {
 			return Task{}, Errorf(KindInput, "key %q: args: %w", key, err)
+		}
+		if t.Args.IsNil() { // a nil slice or pointer; on the wire it is the same
+			t.Args = nil
 		}
 	}
 	return t, nil
