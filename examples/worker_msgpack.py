@@ -4,7 +4,10 @@ r"""A worker that speaks msgpack, the default wire: bytes stay bytes, times stay
 Needs the msgpack package: apt install python3-msgpack, which is seen by /usr/bin/python3, or pip install msgpack.
 
     $ printf 'digest alba\nspectrum 3\nnope\n' | master run -k -j 1 -- /usr/bin/python3 examples/worker_msgpack.py
-    …
+    digest alba  {"$bytes":"BlNS3FY69mlF/H172GUYnU8gPzbWZWeKDFbHLCgj50g="}
+    spectrum 3   {"reading":1,"y":[0.0,0.841,0.909]}
+    master: FAILED nope: LookupError: no such target: nope
+    master: 3 tasks: 2 done, 1 failed in 0.05 s · 1 worker
 """
 import hashlib
 import math

@@ -4,14 +4,16 @@
 //	$ go build -o bin/goworker ./examples/goworker
 //	$ printf 'sum 1 2 3.5\nsum 1 two\n' | master run -k -- bin/goworker
 //	sum 1 2 3.5  6.5
-//	…
-//	$ master run --csv --named -t growth testdata/seattle-weather.csv -- bin/goworker | sort -k2 -g | tail -n 1
-//	…
+//	master: FAILED sum 1 two: TypeError: sum: argument 1[1]: want a number, got string "two"
+//	master: 2 tasks: 1 done, 1 failed in 0.03 s · 2 workers
+//	$ master run -q --csv --named -t growth -o raw testdata/seattle-weather.csv -- bin/goworker | sort -g | tail -n 1
+//	16.7
 package main
 
 import (
 	"context"
 	"errors"
+	"math"
 
 	"fandango/executor"
 )
@@ -28,7 +30,8 @@ func growth(_ context.Context, d day) (float64, error) {
 	if d.TempMax < d.TempMin {
 		return 0, errors.New(d.Date + ": temp_max is below temp_min")
 	}
-	return max(0, (d.TempMax+d.TempMin)/2-10), nil
+	degrees := max(0, (d.TempMax+d.TempMin)/2-10)
+	return math.Round(10*degrees) / 10, nil
 }
 
 func sum(_ context.Context, numbers []float64) (float64, error) {
