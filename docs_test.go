@@ -88,6 +88,8 @@ func TestCIRunsTheTestCommand(t *testing.T) {
 
 const testCommand = "go test ./..."
 
+var testedPackage = regexp.MustCompile(`(?m)^ok\s+fandango/(\S+)`)
+
 // pages lists the files whose commands are run.
 func pages(t *testing.T) []string {
 	t.Helper()
@@ -225,8 +227,13 @@ func (b block) run(t *testing.T, checkout string) {
 	}
 	sh := &shell{dir: checkout}
 	for _, c := range b.commands {
-		if c.typed == testCommand {
-			continue // see TestCIRunsTheTestCommand
+		if c.typed == testCommand { // see TestCIRunsTheTestCommand
+			for _, found := range testedPackage.FindAllStringSubmatch(c.shown, -1) {
+				if _, err := os.Stat(filepath.Join(checkout, found[1])); err != nil {
+					t.Errorf("$ %s\nshows a package that is none: %v", c.typed, err)
+				}
+			}
+			continue
 		}
 		need(t, c.typed)
 		before, after, interrupted := strings.Cut(c.shown, "^C\n")
@@ -333,7 +340,7 @@ func (s *screen) String() string {
 var (
 	blanks     = regexp.MustCompile(`[ \t]+`)
 	downloads  = regexp.MustCompile(`(?m)^go: (downloading|finding|found|added) .*\n`)
-	open       = regexp.MustCompile(`…|\d[\d.,]* (?:µs|ms|s|min)\b|\d[\d.,]*/s\b|\d+ workers?\b`)
+	open       = regexp.MustCompile(`…|\d[\d.,]* (?:µs|ms|s|min)\b|\d[\d.,]*(?: \d{3})*/s\b|\d+ workers?\b`)
 	blankLines = regexp.MustCompile(`\n{2,}`)
 )
 
@@ -365,7 +372,7 @@ func pattern(shown string) *regexp.Regexp {
 			case found == "…":
 				b.WriteString(`.*`)
 			case strings.HasSuffix(found, "/s"):
-				b.WriteString(`\d[\d.,]*k?/s`)
+				b.WriteString(`\d[\d.,]*(?: \d{3})*/s`)
 			case strings.Contains(found, "worker"):
 				b.WriteString(`\d+ workers?`)
 			default:
@@ -432,7 +439,8 @@ func TestPattern(t *testing.T) {
 		{"a\n…\nz\n", "a\nb\nc\n", false},
 		{"3 tasks: 3 done in 0.01 s · 2 workers\n", "3 tasks: 3 done in 12 ms · 1 worker\n", true},
 		{"3 tasks: 3 done in 0.01 s\n", "3 tasks: 2 done in 0.01 s\n", false},
-		{"86/s · median 41 ms\n", "1,461/s · median 2.1 s\n", true},
+		{"86/s · median 41 ms\n", "1 461/s · median 2.1 s\n", true},
+		{"1 461/s\n", "86/s\n", true},
 		{"ok\n", "go: downloading example.com/x v1.0.0\nok\n", true},
 	} {
 		if got := pattern(tt.shown).MatchString(plain(tt.printed)); got != tt.want {
