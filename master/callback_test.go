@@ -121,7 +121,7 @@ func TestAKeyWaitsForItsCallbacks(t *testing.T) {
 
 func TestCallbacksOfAKeyKeepTheirOrder(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
-		h.auto = true
+		h.set(func() { h.auto = true })
 		var mu sync.Mutex
 		got := map[string][]int{}
 		for i := range 300 {
@@ -192,7 +192,7 @@ func TestTheCallbackTable(t *testing.T) {
 // BUG 33: a command in a callback waited for itself. BUG 32: commands got each other's results.
 func TestCommandInACallback(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
-		h.auto = true
+		h.set(func() { h.auto = true })
 		var in sync.Once
 		for range 200 { // far more than may be undelivered
 			if err := h.Send(bg, task(t, "k", "f", ipc.PolicyEach), func(master.Value) {

@@ -60,7 +60,7 @@ func TestCommandDoesNotWaitForCallbacks(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.answer("k", 1)
-		h.auto = true
+		h.set(func() { h.auto = true })
 		if got, err := h.Command(bg, "go", nil); err != nil || got.String() != `"go"` {
 			t.Errorf("Command = %v, %v", got, err)
 		}
@@ -95,7 +95,7 @@ func TestACommandThatEndsEarlySaysWhatItWaitedFor(t *testing.T) {
 // BUG 32: one result slot for all; BUG 34: the same text shared the first's result.
 func TestEachCommandHasItsOwnResult(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
-		h.auto = true
+		h.set(func() { h.auto = true })
 		var done sync.WaitGroup
 		for i := range 50 {
 			done.Go(func() {
@@ -112,11 +112,11 @@ func TestCommandsThatFail(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
 		_, err := h.Command(bg, func() {}, nil)
 		wantKind(t, err, ipc.KindInput)
-		h.refuse = ipc.Errorf(ipc.KindQueueFull, "no room")
+		h.set(func() { h.refuse = ipc.Errorf(ipc.KindQueueFull, "no room") })
 		_, err = h.Command(bg, "x", nil)
 		wantKind(t, err, ipc.KindQueueFull)
-		h.refuse = nil
-		h.auto = true
+		h.set(func() { h.refuse = nil })
+		h.set(func() { h.auto = true })
 		if _, err = h.Command(bg, strings.Repeat("ä", 1000), nil); err != nil { // its key is cut
 			t.Error(err)
 		}

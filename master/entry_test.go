@@ -63,7 +63,7 @@ func TestS01ARunThatTakesLongerThanItsPeriod(t *testing.T) {
 // BUG 41: many sends kept periodic keys from running.
 func TestSendsDoNotStarveEntries(t *testing.T) {
 	bubble(t, master.Config{}, func(_ *testing.T, h *house) {
-		h.auto = true
+		h.set(func() { h.auto = true })
 		h.addKey(master.Entry{Every: 100 * time.Millisecond}, "k")
 		for i := range 600 {
 			h.send(bg, "k", i, "s")
@@ -244,7 +244,7 @@ func TestS08PauseDuringARun(t *testing.T) {
 
 func TestAPauseEndsByItself(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
-		h.auto = true
+		h.set(func() { h.auto = true })
 		start := time.Now()
 		then := func(v master.Value) { h.add("%s %v", v.Key, v.At.Sub(start)) }
 		for _, err := range []error{
@@ -277,7 +277,7 @@ func TestAPauseEndsByItself(t *testing.T) {
 
 func TestPausesThatAreRefused(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
-		h.auto = true
+		h.set(func() { h.auto = true })
 		h.addKey(master.Entry{Every: time.Second}, "k")
 		wantKind(t, h.Pause(-1), ipc.KindInput)
 		for _, err := range []error{h.Pause(0, "k", "x", "y"), h.Resume("k", "x")} {
@@ -428,7 +428,7 @@ func TestOnceIsReadOnce(t *testing.T) {
 // BUG 43, 44: the callback of an added key was never called. And one that is too slow sees the newest, and a count.
 func TestASlowCallbackOfAnEntrySkips(t *testing.T) {
 	bubble(t, master.Config{Slow: time.Hour}, func(t *testing.T, h *house) {
-		h.auto = true
+		h.set(func() { h.auto = true })
 		release := make(chan struct{})
 		h.addKey(master.Entry{Every: time.Second, Then: func(v master.Value) {
 			h.add("%s", fmt.Sprint("skipped ", v.Skipped))
@@ -521,13 +521,13 @@ func TestKeysAndValuesAreSorted(t *testing.T) {
 
 func TestAnEntryThatTheRunnerRefusesRunsAgain(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
-		h.refuse = ipc.Errorf(ipc.KindQueueFull, "no room")
+		h.set(func() { h.refuse = ipc.Errorf(ipc.KindQueueFull, "no room") })
 		h.addKey(master.Entry{Every: time.Second}, "k")
 		h.expect("k queue-full")
 		if got := h.state("k"); got != master.Failed {
 			t.Errorf("state %s", got)
 		}
-		h.refuse = nil
+		h.set(func() { h.refuse = nil })
 		pass(time.Second)
 		h.answer("k", 1)
 		h.expect("k 1")

@@ -66,6 +66,13 @@ func (r *runner) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome))
 	return nil
 }
 
+// set changes how the runner behaves.
+func (r *runner) set(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
 func (r *runner) end(h *held, o ipc.Outcome) {
 	r.mu.Lock()
 	over := h.over

@@ -49,7 +49,7 @@ func TestWhatDoesNotEndIsClosed(t *testing.T) {
 	bubble(t, master.Config{Grace: 3 * time.Second}, func(t *testing.T, h *house) {
 		ctx, cancel := context.WithCancel(bg)
 		defer cancel()
-		h.deaf = true
+		h.set(func() { h.deaf = true })
 		h.send(bg, "a", "1", "a")
 		h.send(ctx, "b", "1", "b")
 		h.addKey(master.Entry{Every: time.Second}, "entry")

@@ -234,13 +234,13 @@ func TestM05TheSameCallbackTwiceIsCalledTwice(t *testing.T) {
 
 func TestTheRunnersRefusalIsSends(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
-		h.refuse = ipc.Errorf(ipc.KindQueueFull, "no room")
+		h.set(func() { h.refuse = ipc.Errorf(ipc.KindQueueFull, "no room") })
 		wantKind(t, h.Send(bg, task(t, "k", "f"), h.then("a")), ipc.KindQueueFull)
 		h.expect()
 		if s := h.Stats(); s.Accepted != 0 || s.Refused != 1 || s.Held != 0 {
 			t.Errorf("stats %+v", s)
 		}
-		h.refuse = nil
+		h.set(func() { h.refuse = nil })
 		h.send(bg, "k", "f", "b")
 		h.answer("k", 1)
 		h.expect("b 1")
@@ -320,7 +320,7 @@ func TestThousandsLeaveWithOneContext(t *testing.T) {
 // W21: an answer that comes after its caller has left never satisfies the next task of the key.
 func TestW21ALateAnswerIsNotTheNextOnes(t *testing.T) {
 	bubble(t, master.Config{}, func(_ *testing.T, h *house) {
-		h.deaf = true
+		h.set(func() { h.deaf = true })
 		ctx, cancel := context.WithCancel(bg)
 		h.send(ctx, "k", "f", "a")
 		cancel()

@@ -1,0 +1,177 @@
+package master_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fandango/ipc"
+	"fandango/master"
+)
+
+// line is a runner that answers on one goroutine of its own, as a pool's reader does.
+type line chan func()
+
+func newLine(b *testing.B) line {
+	l := make(line, 4096)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for f := range l {
+			f()
+		}
+	})
+	b.Cleanup(func() { close(l); wg.Wait() })
+	return l
+}
+
+func (l line) Submit(_ context.Context, t ipc.Task, done func(ipc.Outcome)) error {
+	l <- func() { done(ipc.Outcome{Value: t.Target}) }
+	return nil
+}
+
+var answered = submit(func(_ context.Context, t ipc.Task, done func(ipc.Outcome)) error {
+	done(ipc.Outcome{Value: t.Target})
+	return nil
+})
+
+// BenchmarkSend is the way Send → Submit → done → callback.
+func BenchmarkSend(b *testing.B) {
+	const window = 1000
+	cancellable, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	keys := make([]string, 2*window)
+	for i := range keys {
+		keys[i] = "key " + strconv.Itoa(i)
+	}
+	for _, c := range []struct {
+		name   string
+		policy ipc.Policy
+		ctx    context.Context
+		run    func(b *testing.B) ipc.Runner
+	}{
+		{"each/inline", ipc.PolicyEach, bg, func(*testing.B) ipc.Runner { return answered }},
+		{"each", ipc.PolicyEach, bg, func(b *testing.B) ipc.Runner { return newLine(b) }},
+		{"each/context", ipc.PolicyEach, cancellable, func(b *testing.B) ipc.Runner { return newLine(b) }},
+		{"all", ipc.PolicyAll, bg, func(b *testing.B) ipc.Runner { return newLine(b) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			m := master.New(c.run(b), master.Config{})
+			t := ipc.Task{Target: raw(b, "echo"), Args: raw(b, 1)}
+			t.Policy = c.policy
+			room := make(chan struct{}, window)
+			then := func(master.Value) { <-room }
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				room <- struct{}{}
+				t.Key = keys[i%len(keys)]
+				if err := m.Send(c.ctx, t, then); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for range window {
+				room <- struct{}{}
+			}
+		})
+	}
+}
+
+// BenchmarkSendSync is the same, one at a time.
+func BenchmarkSendSync(b *testing.B) {
+	m := master.New(newLine(b), master.Config{})
+	t := ipc.Task{Key: "k", Target: raw(b, "echo")}
+	back := make(chan struct{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := m.Send(bg, t, func(master.Value) { back <- struct{}{} }); err != nil {
+			b.Fatal(err)
+		}
+		<-back
+	}
+}
+
+// BenchmarkPending says how much memory a pending task takes, beyond its key, target and args.
+func BenchmarkPending(b *testing.B) {
+	for b.Loop() {
+		const n = 100_000
+		keys := make([]string, n)
+		for i := range keys {
+			keys[i] = fmt.Sprint("key ", i)
+		}
+		held := make([]func(ipc.Outcome), 0, n) // 8 bytes each, which are not the master's
+		m := master.New(submit(func(_ context.Context, _ ipc.Task, done func(ipc.Outcome)) error {
+			held = append(held, done)
+			return nil
+		}), master.Config{})
+		t := ipc.Task{Target: raw(b, "echo")}
+		var left atomic.Int64
+		left.Add(n)
+		over := make(chan struct{})
+		then := func(master.Value) {
+			if left.Add(-1) == 0 {
+				close(over)
+			}
+		}
+		before := heap()
+		for _, t.Key = range keys {
+			if err := m.Send(bg, t, then); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(heap()-before)/n, "B/task")
+		for _, done := range held {
+			done(ipc.Outcome{Value: t.Target})
+		}
+		<-over
+	}
+}
+
+// BenchmarkEntries says how much memory an entry takes, beyond its key, target and args.
+func BenchmarkEntries(b *testing.B) {
+	for b.Loop() {
+		const n = 100_000
+		var left atomic.Int64
+		left.Add(n)
+		ran := make(chan struct{})
+		m := master.New(submit(func(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
+			err := answered(ctx, t, done)
+			if left.Add(-1) == 0 {
+				close(ran)
+			}
+			return err
+		}), master.Config{})
+		keys := make([]string, n)
+		for i := range keys {
+			keys[i] = fmt.Sprint("key ", i)
+		}
+		t := ipc.Task{Target: raw(b, "echo")}
+		before := heap()
+		for _, t.Key = range keys {
+			if err := m.Add(master.Entry{Task: t, Every: time.Hour}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(b.Context())
+		over := make(chan error)
+		go func() { over <- m.Run(ctx) }()
+		<-ran
+		b.ReportMetric(float64(heap()-before)/n, "B/key")
+		cancel()
+		if err := <-over; err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
