@@ -7,7 +7,8 @@ import (
 )
 
 // Canonical returns the value with its map keys sorted and its integers and lengths in their shortest form, so that
-// equal values have equal bytes. An absent value is nil. What Encode and ParseJSON return is canonical already.
+// equal values have equal bytes. An absent value is nil. What is canonical already, as all that Encode and ParseJSON
+// return, comes back as it is, not copied.
 func Canonical(r Raw) (Raw, error) {
 	if len(r) == 0 {
 		return Raw{codeNil}, nil
@@ -15,8 +16,45 @@ func Canonical(r Raw) (Raw, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
+	if _, ok := canonical(r); ok {
+		return r, nil
+	}
 	dst, _ := appendCanonical(make([]byte, 0, len(r)), r)
 	return dst, nil
+}
+
+// canonical reports whether the first value of b, which a scanner has passed, is certainly canonical, and its size.
+func canonical(b []byte) (size int, ok bool) {
+	t, size := next(b)
+	var head [9]byte
+	switch t.kind {
+	case kindInt:
+		return size, size == len(appendInt(head[:0], int64(t.num)))
+	case kindString:
+		return size, size == len(t.data)+len(appendStringHead(head[:0], len(t.data)))
+	case kindBytes:
+		return size, size == len(t.data)+len(appendBytesHead(head[:0], len(t.data)))
+	case kindArray:
+		ok = size == len(appendArrayHead(head[:0], t.n))
+	case kindMap:
+		ok = size == len(appendMapHead(head[:0], t.n))
+	case kindExt:
+		return size, false
+	default:
+		return size, true
+	}
+	var last []byte
+	for i := 0; ok && i < t.items(); i++ {
+		var n int
+		n, ok = canonical(b[size:])
+		item := b[size : size+n]
+		if t.kind == kindMap && i%2 == 0 {
+			ok = ok && (last == nil || compareKeys(last, item) < 0)
+			last = item
+		}
+		size += n
+	}
+	return size, ok
 }
 
 // appendCanonical writes the first value of src, which a scanner has passed, and returns what follows it.

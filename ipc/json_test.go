@@ -216,6 +216,11 @@ func FuzzRawJSON(f *testing.F) {
 		if Raw(b).check() != nil {
 			return
 		}
+		if c, _ := appendCanonical(nil, b); !bytes.Equal(c, b) {
+			if _, ok := canonical(b); ok {
+				t.Fatalf("% x passes for canonical, which is % x", b, c)
+			}
+		}
 		again, err := ParseJSON(text)
 		if err != nil {
 			t.Fatalf("% x: %s: %v", b, text, err)
@@ -262,6 +267,9 @@ func checkIdentity(t *testing.T, r Raw) {
 	t.Helper()
 	if err := new(Scanner).whole(r); err != nil {
 		t.Fatalf("% x: %v", []byte(r), err)
+	}
+	if c, _ := appendCanonical(nil, r); !bytes.Equal(c, r) {
+		t.Fatalf("% x is not canonical: % x", []byte(r), c)
 	}
 	if c, err := Canonical(r); err != nil || !bytes.Equal(c, r) {
 		t.Fatalf("% x is not canonical (% x), %v", []byte(r), []byte(c), err)

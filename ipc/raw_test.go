@@ -359,6 +359,19 @@ func TestRawText(t *testing.T) {
 	}
 }
 
+func TestCanonicalLeavesCanonicalValuesAlone(t *testing.T) {
+	for _, v := range []any{nil, "x", strings.Repeat("x", 300), []int{1, 300, -5}, map[string]any{"a": 1, "b": map[int]string{2: "x", 1: "y"}}, math.NaN(), []byte("b")} {
+		r := encoded(t, v)
+		if n := testing.AllocsPerRun(10, func() {
+			if c, err := Canonical(r); err != nil || &c[0] != &r[0] {
+				t.Errorf("Canonical(%s) is a copy, %v", r, err)
+			}
+		}); n != 0 {
+			t.Errorf("Canonical(%s): %v allocations", r, n)
+		}
+	}
+}
+
 func TestCanonicalMakesEqualValuesEqual(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"", "c0"},

@@ -59,8 +59,8 @@ const (
 	PolicyEach    Policy = "each"   // never join: each task runs, one after the other, in order
 )
 
-// NewTask encodes target and args into a task. A nil args is absent, a typed nil too. Its error is of kind input: a key that is not
-// allowed, or a value that cannot be encoded.
+// NewTask encodes target and args into a task. A nil args is absent, a typed nil too. Its error is of kind input: a key
+// that is not allowed, or a value that cannot be encoded.
 func NewTask(key string, target, args any) (Task, error) {
 	t := Task{Key: key}
 	if err := CheckKey(key); err != nil {

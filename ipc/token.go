@@ -112,11 +112,16 @@ func next(b []byte) (t token, size int) {
 		return payload(b, kindString, head, n)
 	case 0xc7, 0xc8, 0xc9:
 		return payload(b, kindExt, head, n+1)
-	case 0xdc, 0xdd:
+	}
+	// Each value takes a byte at least.
+	rest := uint64(len(b) - head)
+	switch {
+	case h.class == classArray && n <= rest:
 		return token{kind: kindArray, n: int(n)}, head
-	default: // 0xde, 0xdf
+	case h.class == classMap && 2*n <= rest:
 		return token{kind: kindMap, n: int(n)}, head
 	}
+	return token{}, 0
 }
 
 // sizeOf returns the size of the first value of b, which a scanner has passed.
