@@ -14,13 +14,13 @@ import (
 )
 
 // batch is "master run".
-func (c *console) batch(r *shell.Run) int {
+func (c *console) batch(ctx context.Context, r *shell.Run) int {
 	in, err := c.input(r)
 	if err != nil {
 		c.say("%v", err)
 		return exitUsage
 	}
-	defer in.Close() //nolint:errcheck // it was only read
+	defer in.Close()
 	source, err := shell.NewSource(in, r.Form)
 	if err != nil {
 		c.say("%v", err)
@@ -37,11 +37,11 @@ func (c *console) batch(r *shell.Run) int {
 		Source: source, Out: c.out, Screen: s.screen, Tally: tally,
 		Format: r.Format, Columns: isTerminal(c.out), Ordered: r.Ordered, Traces: r.Verbose,
 		Send: func(ctx context.Context, t ipc.Task, then func(shell.Result)) error {
-			s.start() // not before: an empty input needs no worker
+			s.start(ctx) // not before: an empty input needs no worker
 			return s.master.Send(ctx, t, func(v master.Value) { then(shell.Result{Key: v.Key, Outcome: v.Outcome, At: v.At}) })
 		},
 	}
-	return s.live(func(ctx context.Context) int {
+	return s.live(ctx, func(ctx context.Context) int {
 		s.screen.Watch(func() string { return tally.Progress(s.running()) })
 		err := b.Run(ctx)
 		s.screen.Watch(nil)
@@ -67,7 +67,7 @@ func (c *console) input(r *shell.Run) (io.ReadCloser, error) {
 
 // open opens a file that is to be read.
 func open(name string) (*os.File, error) {
-	f, err := os.Open(name)
+	f, err := os.Open(name) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, err
 	}

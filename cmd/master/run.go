@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,12 +36,12 @@ type console struct {
 	out, err io.Writer
 }
 
-// run is the whole program but its exit.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// run is the whole program but its exit. The end of ctx is as a TERM.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &console{stdin, stdout, stderr}
 	switch {
 	case len(args) > 0 && args[0] == workerVerb:
-		return evalx.Main(args[1:])
+		return evalx.Main(args[1:]) //nolint:contextcheck // a worker ends when its stdin does
 	case len(args) > 0 && (args[0] == "--help" || args[0] == "-h"):
 		args = []string{"help"}
 	case len(args) > 0 && args[0] == "--version":
@@ -57,9 +58,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	switch command := command.(type) {
 	case *shell.Run:
-		return c.batch(command)
+		return c.batch(ctx, command)
 	case *shell.Serve:
-		return c.serve(command)
+		return c.serve(ctx, command)
 	case *shell.Help:
 		fmt.Fprint(stdout, shell.HelpText(command.Topic))
 	case *shell.Version:

@@ -10,7 +10,7 @@ import (
 )
 
 // serve is "master serve".
-func (c *console) serve(cmd *shell.Serve) int {
+func (c *console) serve(ctx context.Context, cmd *shell.Serve) int {
 	file, ok := c.parse(cmd.File)
 	if !ok {
 		return exitUsage
@@ -26,7 +26,7 @@ func (c *console) serve(cmd *shell.Serve) int {
 		Out: c.out, Screen: s.screen, Tally: &shell.Tally{},
 		Format: cmd.Format, Columns: isTerminal(c.out), Traces: cmd.Verbose,
 	}
-	code := s.live(func(ctx context.Context) int { return s.follow(ctx, b, file) })
+	code := s.live(ctx, func(ctx context.Context) int { return s.follow(ctx, b, file) })
 	if code == exitTerm || code == exitInterrupt && !s.killed.Load() {
 		return exitOK // this is how a daemon ends
 	}
@@ -40,7 +40,7 @@ func (c *console) parse(name string) (*shell.File, bool) {
 		c.say("%v", err)
 		return nil, false
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	file, errs := shell.ParseFile(f, name)
 	for _, err := range errs {
 		c.say("%v", err)
@@ -50,7 +50,7 @@ func (c *console) parse(name string) (*shell.File, bool) {
 
 // follow prints the values of the file's keys until ctx ends and the last runs have ended.
 func (s *session) follow(ctx context.Context, b *shell.Batch, file *shell.File) int {
-	printing, stopPrinting := context.WithCancel(context.Background())
+	printing, stopPrinting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPrinting()
 	ended := make(chan struct{})
 	go func() {
@@ -61,17 +61,17 @@ func (s *session) follow(ctx context.Context, b *shell.Batch, file *shell.File) 
 	}()
 	err := b.Follow(printing, func(emit func(shell.Result)) {
 		if !s.add(ctx, file, emit) {
-			s.stop(stopCode(exitUsage))
+			s.stop(stopError(exitUsage))
 			return
 		}
 		if all, _ := s.workers(); !s.out.Quiet {
 			s.screen.Notef("%s, %s", shell.Plural(int64(all), "worker"), shell.Plural(int64(len(file.Adds)), "key"))
 		}
 		s.screen.Watch(func() string { return s.status(b.Tally) })
-		s.start()
+		s.start(ctx)
 	})
 	if code := s.verdict(err, b.Tally); err != nil {
-		s.stop(stopCode(code))
+		s.stop(stopError(code))
 	}
 	<-ended
 	s.screen.Watch(nil)

@@ -29,7 +29,7 @@ type session struct {
 	pools          []*pool.Pool
 	master         *master.Master
 
-	stop   context.CancelCauseFunc // begin nothing new; the cause is a stopCode
+	stop   context.CancelCauseFunc // begin nothing new; the cause is a stopError
 	never  chan string             // 1-buffered: why no worker can be started, for a person
 	gaveUp chan struct{}           // closed: the workers were killed, and something else does not end
 	giveUp sync.Once
@@ -45,10 +45,10 @@ type session struct {
 	ruling   sync.WaitGroup
 }
 
-// stopCode is why a session ends early, as an exit code.
-type stopCode int
+// stopError is why a session ends early, as an exit code.
+type stopError int
 
-func (c stopCode) Error() string { return "exit code " + strconv.Itoa(int(c)) }
+func (c stopError) Error() string { return "exit code " + strconv.Itoa(int(c)) }
 
 // newSession prepares everything and starts nothing. Its error means that a worker's command cannot be started.
 func (c *console) newSession(out shell.Output, grace time.Duration, groups []shell.Group) (*session, error) {
@@ -92,20 +92,20 @@ func (s *session) rule(r ipc.Runner) {
 	}})
 }
 
-// live does the session's work with a screen, and signals that end ctx, around it. It returns the exit code: work's own,
+// live does the session's work with a screen, and signals that end work's ctx, around it. It returns the exit code: work's own,
 // or that of the signal. Work calls start when it first needs the workers.
-func (s *session) live(work func(ctx context.Context) int) int {
-	ctx, stop := context.WithCancelCause(context.Background())
+func (s *session) live(outer context.Context, work func(ctx context.Context) int) int {
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(outer))
 	defer stop(nil)
 	s.stop = stop
 	var showing, heeding sync.WaitGroup
-	screen, hide := context.WithCancel(context.Background())
+	screen, hide := context.WithCancel(context.WithoutCancel(outer))
 	defer hide()
 	showing.Go(func() { s.screen.Run(screen) })
 	signals, ignore := notify()
 	defer ignore()
 	over := make(chan struct{})
-	heeding.Go(func() { s.heed(ctx, signals, over) })
+	heeding.Go(func() { s.heed(ctx, outer.Done(), signals, over) })
 
 	done := make(chan int, 1) // 1-buffered: work may end when nobody waits for it any more
 	go func() {
@@ -122,14 +122,15 @@ func (s *session) live(work func(ctx context.Context) int) int {
 		showing.Wait()
 	case <-s.gaveUp: // what still runs ends with the process
 	}
-	if early, ok := errors.AsType[stopCode](context.Cause(ctx)); ok {
+	if early, ok := errors.AsType[stopError](context.Cause(ctx)); ok {
 		return int(early)
 	}
 	return code
 }
 
 // start starts the workers and the master. The second time it does nothing.
-func (s *session) start() {
+func (s *session) start(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.started || s.closed {
@@ -137,8 +138,8 @@ func (s *session) start() {
 	}
 	s.started = true
 	var pools, rule context.Context
-	pools, s.endPools = context.WithCancel(context.Background())
-	rule, s.endRule = context.WithCancel(context.Background())
+	pools, s.endPools = context.WithCancel(ctx)
+	rule, s.endRule = context.WithCancel(ctx)
 	for _, p := range s.pools {
 		s.pooling.Go(func() { s.report(p.Run(pools)) })
 	}
@@ -169,7 +170,7 @@ func (s *session) report(err error) {
 }
 
 // heed obeys signals, and the news that no worker can be started, until over is closed.
-func (s *session) heed(ctx context.Context, signals <-chan os.Signal, over <-chan struct{}) {
+func (s *session) heed(ctx context.Context, outer <-chan struct{}, signals <-chan os.Signal, over <-chan struct{}) {
 	for {
 		select {
 		case sig := <-signals:
@@ -182,9 +183,12 @@ func (s *session) heed(ctx context.Context, signals <-chan os.Signal, over <-cha
 				s.screen.Ask()
 			case nothing:
 			}
+		case <-outer:
+			outer = nil
+			s.leave(ctx, exitTerm, s.grace)
 		case words := <-s.never:
 			s.screen.Note(words)
-			s.stop(stopCode(exitNoWorker))
+			s.stop(stopError(exitNoWorker))
 			s.abort()
 		case <-over:
 			return
@@ -193,7 +197,7 @@ func (s *session) heed(ctx context.Context, signals <-chan os.Signal, over <-cha
 }
 
 // leave ends the session in order; when it is ending already, at once.
-func (s *session) leave(ctx context.Context, code stopCode, grace time.Duration) {
+func (s *session) leave(ctx context.Context, code stopError, grace time.Duration) {
 	if ctx.Err() != nil {
 		s.abort()
 		return

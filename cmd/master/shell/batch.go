@@ -48,7 +48,7 @@ func (e *OutputError) Unwrap() error { return e.Err }
 func (b *Batch) Run(ctx context.Context) error {
 	l := b.lane(ctx)
 	input := make(chan error, 1) // 1-buffered: the reader never waits for the lane
-	go func() { input <- l.read() }()
+	go func() { input <- l.read(ctx) }()
 	return l.run(input)
 }
 
@@ -96,8 +96,8 @@ type numbered struct {
 }
 
 // read sends the tasks of the input until it ends or places are no longer given.
-func (l *lane) read() error {
-	ctx := context.WithoutCancel(l.ctx) // what was sent runs to its end
+func (l *lane) read(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx) // what was sent runs to its end
 	for number := uint64(0); ; number++ {
 		it, err := l.Source.Next()
 		if errors.Is(err, io.EOF) {

@@ -57,7 +57,7 @@ func (b *bench) start(t *testing.T, ctx context.Context, in io.Reader) (wait fun
 		b.Out = &b.out
 	}
 	b.Screen = NewScreen(b.Out, &b.err, false, NoProgress, nil)
-	showing, stop := context.WithCancel(context.Background())
+	showing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var screen sync.WaitGroup
 	screen.Go(func() { b.Screen.Run(showing) })
 	done := make(chan error, 1)
@@ -176,7 +176,7 @@ func TestATrickleAppearsAtOnce(t *testing.T) {
 }
 
 func TestFailuresOfLinesAndTasks(t *testing.T) {
-	send := func(_ context.Context, task ipc.Task, then func(Result)) error {
+	send := func(ctx context.Context, task ipc.Task, then func(Result)) error {
 		switch task.Key {
 		case "1":
 			go then(Result{Key: "1", Outcome: ipc.Outcome{Err: &ipc.Error{Kind: ipc.KindTask, Message: "no", Trace: "at x\nat \x1by\n"}, Attempts: 1}})
@@ -184,7 +184,7 @@ func TestFailuresOfLinesAndTasks(t *testing.T) {
 		case "2":
 			return ipc.Errorf(ipc.KindInput, "key 2: too large")
 		}
-		return answer(t.Context(), task, then)
+		return answer(ctx, task, then)
 	}
 	b := &bench{Batch: Batch{Send: send, Format: Text, Ordered: true, Traces: true}}
 	if err := b.start(t, t.Context(), strings.NewReader(numbers(4)))(); err != nil {

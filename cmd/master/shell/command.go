@@ -190,10 +190,10 @@ func find(name string, place Place) (*verb, error) {
 	}
 	for _, v := range verbs {
 		if v.name == name && place == InShell {
-			return nil, &UsageError{Message: fmt.Sprintf("%s stands in a file for master serve, and not here", name)}
+			return nil, &UsageError{Message: name + " stands in a file for master serve, and not here"}
 		}
 		if v.name == name {
-			return nil, &UsageError{Message: fmt.Sprintf("%s stands after master in a shell, and not in a file", name)}
+			return nil, &UsageError{Message: name + " stands after master in a shell, and not in a file"}
 		}
 	}
 	hint := didYouMean(name, here)
@@ -236,7 +236,7 @@ func takesValue(word string, flags *pflag.FlagSet) bool {
 func flagMessage(err error, flags *pflag.FlagSet) string {
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		if short := e.GetSpecifiedShortnames(); short != "" {
-			return fmt.Sprintf("no option -%s", Safe(e.GetSpecifiedName()))
+			return "no option -" + Safe(e.GetSpecifiedName())
 		}
 		var known []string
 		flags.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })

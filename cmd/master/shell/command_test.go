@@ -31,8 +31,10 @@ func TestParseRun(t *testing.T) {
 		File: "in.csv", Form: Form{Name: "in.csv", Target: "a + b", Expression: true, Comma: ','}, Ordered: true,
 		Grace:  10 * time.Second,
 		Output: Output{Format: JSON, Color: "auto", Progress: "auto"},
-		Group: Group{Name: "main", Workers: 3, Wire: ipc.Msgpack, Timeout: 5 * time.Second, Memory: DefaultMemory,
-			Command: []string{"python3", "-u", "w.py", "--fast", "-5"}},
+		Group: Group{
+			Name: "main", Workers: 3, Wire: ipc.Msgpack, Timeout: 5 * time.Second, Memory: DefaultMemory,
+			Command: []string{"python3", "-u", "w.py", "--fast", "-5"},
+		},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
@@ -57,7 +59,7 @@ func TestParseAdd(t *testing.T) {
 	if c, err = parseLine(t, "add loadavg --every 2s", InFile); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.(*Add).Task.String(); got != `loadavg: "loadavg"` { //nolint:errcheck // a panic is as good
+	if got := c.(*Add).Task.String(); got != `loadavg: "loadavg"` {
 		t.Errorf("without a target: %s", got)
 	}
 }
@@ -67,21 +69,23 @@ func TestSettingsComeFromTheEnvironment(t *testing.T) {
 		return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
 	}
 	c, err := Parse([]string{"run", "-j", "3"}, InShell, env(map[string]string{
-		"MASTER_WORKERS": "7", "MASTER_KEEP_ORDER": "1", "MASTER_WIRE": "json", "MASTER_MEMORY": "1G", "MASTER_UNKNOWN": "x"}))
+		"MASTER_WORKERS": "7", "MASTER_KEEP_ORDER": "1", "MASTER_WIRE": "json", "MASTER_MEMORY": "1G", "MASTER_UNKNOWN": "x",
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := c.(*Run) //nolint:errcheck,forcetypeassert // a panic is as good
+	r := c.(*Run)
 	if r.Workers != 3 || !r.Ordered || r.Wire != ipc.JSON || r.Memory != 1<<30 {
 		t.Errorf("%+v", r)
 	}
 	// A worker's own MASTER_WIRE is no setting, and a memory from the environment does not forbid a command.
 	c, err = Parse([]string{"run", "--", "w"}, InShell, env(map[string]string{
-		"MASTER_WORKER": "main/1", "MASTER_WIRE": "json", "MASTER_MEMORY": "1G"}))
+		"MASTER_WORKER": "main/1", "MASTER_WIRE": "json", "MASTER_MEMORY": "1G",
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := c.(*Run); r.Wire != ipc.Msgpack { //nolint:errcheck,forcetypeassert // a panic is as good
+	if r := c.(*Run); r.Wire != ipc.Msgpack {
 		t.Errorf("wire %s inside a worker", r.Wire)
 	}
 	_, err = Parse([]string{"run"}, InShell, env(map[string]string{"MASTER_TIMEOUT": "soon"}))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,22 +22,6 @@ const (
 	CSV  Format = "csv"  // key,value,error,kind,ms,worker,tries,at
 	Bare Format = "raw"  // the value's own bytes and a newline
 )
-
-var formats = []Format{Text, JSON, CSV, Bare}
-
-// Set reads the name of a format. It is a flag's value.
-func (f *Format) Set(s string) error {
-	if !slices.Contains(formats, Format(s)) {
-		return errors.New("it is text, json, csv or raw")
-	}
-	*f = Format(s)
-	return nil
-}
-
-// Type names the value in a help text.
-func (f *Format) Type() string { return "FORMAT" }
-
-func (f *Format) String() string { return string(*f) }
 
 // Result is what became of a key: an outcome, and when.
 type Result struct {

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -76,16 +77,16 @@ func TestJSONForm(t *testing.T) {
 }
 
 func TestCSVForm(t *testing.T) {
-	out := csvHeader
+	out := []byte(csvHeader)
 	for _, v := range []any{5, "5", "a,b", `say "x"`, " x", "two\nlines", []any{1, "x"}, nil} {
-		out += string(CSV.append(nil, result(t, "k,1", v)))
+		out = CSV.append(out, result(t, "k,1", v))
 	}
 	failed := result(t, "k", nil)
 	failed.Err = ipc.Errorf(ipc.KindCrash, "its worker died, twice")
-	out += string(CSV.append(nil, failed))
-	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	out = CSV.append(out, failed)
+	rows, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
 	if err != nil {
-		t.Fatal(err, out)
+		t.Fatalf("%v in %s", err, out)
 	}
 	want := []string{"value", "5", "5", "a,b", `say "x"`, " x", `"two\nlines"`, `[1,"x"]`, "null", ""}
 	for i, row := range rows {
@@ -131,11 +132,15 @@ func TestFailureLine(t *testing.T) {
 		r    Result
 		want string
 	}{
-		{Result{Key: "add 1 x", Outcome: ipc.Outcome{Err: errors.New("boom\n\x1b[2J"), Attempts: 1}},
-			`master: FAILED add 1 x: boom\n\x1b[2J`},
+		{
+			Result{Key: "add 1 x", Outcome: ipc.Outcome{Err: errors.New("boom\n\x1b[2J"), Attempts: 1}},
+			`master: FAILED add 1 x: boom\n\x1b[2J`,
+		},
 		{Result{Key: "[1", Outcome: ipc.Outcome{Err: ipc.Errorf(ipc.KindInput, "line 3: bad")}}, `master: FAILED line 3: bad`},
-		{Result{Key: "a\rb", Outcome: ipc.Outcome{Err: errors.New("\xff\u2066"), Attempts: 1}},
-			`master: FAILED "a\rb": \xff\u2066`},
+		{
+			Result{Key: "a\rb", Outcome: ipc.Outcome{Err: errors.New("\xff\u2066"), Attempts: 1}},
+			`master: FAILED "a\rb": \xff\u2066`,
+		},
 	} {
 		if got := string(failureLine(nil, &c.r, false)); got != c.want+"\n" {
 			t.Errorf("got %q, want %q", got, c.want)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,7 +127,7 @@ func timeout(v any) (time.Duration, error) {
 	case string:
 		d, err = ParseDuration(v)
 	case int64:
-		d, err = ParseDuration(fmt.Sprint(v))
+		d, err = ParseDuration(strconv.FormatInt(v, 10))
 	case float64:
 		if d = time.Duration(v * float64(time.Second)); !(v >= 0 && v < math.MaxInt32) {
 			err = fmt.Errorf("%v is no duration", v)

@@ -104,8 +104,10 @@ func (s *Screen) Ask() {
 func (s *Screen) Run(ctx context.Context) {
 	t := terminal{Screen: s}
 	var progress func() string
-	tick := time.NewTicker(map[ProgressMode]time.Duration{NoProgress: time.Hour, LineProgress: time.Second / 5,
-		PlainProgress: 10 * time.Second}[s.mode])
+	tick := time.NewTicker(map[ProgressMode]time.Duration{
+		NoProgress: time.Hour, LineProgress: time.Second / 5,
+		PlainProgress: 10 * time.Second,
+	}[s.mode])
 	defer tick.Stop()
 	for {
 		select {

@@ -101,7 +101,7 @@ func (s *Source) header() ([]string, error) {
 func (s *Source) Next() (Item, error) {
 	for {
 		line, err := s.next()
-		var long *tooLong
+		var long *lengthError
 		switch {
 		case errors.As(err, &long):
 			it := Item{Line: line, Size: len(s.record)}
@@ -215,13 +215,13 @@ func validKey(s string) string {
 	return b.String()
 }
 
-// tooLong is the failure of a record over maxRecord.
-type tooLong struct{ what string }
+// lengthError is the failure of a record over maxRecord.
+type lengthError struct{ what string }
 
-func (e *tooLong) Error() string { return e.what }
+func (e *lengthError) Error() string { return e.what }
 
 // next reads one record into s.record and returns the number of the line on which it begins. A record over maxRecord is
-// read to its end and thrown away but for its head; the error is then a *tooLong.
+// read to its end and thrown away but for its head; the error is then a *lengthError.
 func (s *Source) next() (line int, err error) {
 	s.record = s.record[:0]
 	if cap(s.record) > 1<<20 {
@@ -263,7 +263,7 @@ func (s *Source) next() (line int, err error) {
 		s.record = bytes.TrimPrefix(s.record, []byte("\ufeff")) // the byte order mark of a file from Windows
 	}
 	if size > maxRecord {
-		return begin, &tooLong{fmt.Sprintf("longer than %d MiB, the most that one line may hold", maxRecord>>20)}
+		return begin, &lengthError{fmt.Sprintf("longer than %d MiB, the most that one line may hold", maxRecord>>20)}
 	}
 	return begin, nil
 }

@@ -112,7 +112,7 @@ const steps = 32 // buckets to an octave
 
 func (h *histogram) add(d time.Duration) {
 	h.n++
-	h.buckets[bucket(uint64(max(d, 0)))]++ //nolint:gosec // it is not negative
+	h.buckets[bucket(uint64(max(d, 0)))]++
 }
 
 // bucket numbers the bucket of n nanoseconds: the position of its first bit, and the five bits after it.

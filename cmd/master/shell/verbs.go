@@ -17,18 +17,28 @@ var verbs []verb
 
 func init() { // not a variable's value: help is one of the verbs and reads them
 	verbs = []verb{
-		{"run", InShell, "run a batch: a task for each line of a file, or of standard input",
-			"[FILE|-] [OPTION]... [-- WORKER ARG...]", runText, newRun},
-		{"serve", InShell, "run the periodic tasks of a file, in the foreground",
-			"FILE [OPTION]...", serveText, newServe},
+		{
+			"run", InShell, "run a batch: a task for each line of a file, or of standard input",
+			"[FILE|-] [OPTION]... [-- WORKER ARG...]", runText, newRun,
+		},
+		{
+			"serve", InShell, "run the periodic tasks of a file, in the foreground",
+			"FILE [OPTION]...", serveText, newServe,
+		},
 		{"help", InShell, "this text, or all about one command", "[COMMAND]", "", newHelp},
 		{"version", InShell, "which program this is", "", "", newVersion},
-		{"worker", InFile, "declare a group of workers",
-			"NAME [OPTION]... [-- COMMAND ARG...]", workerText, newWorker},
-		{"add", InFile, "run a task every so often, and keep its value under a key",
-			"KEY [TARGET [ARG...]] [OPTION]...", addText, newAdd},
-		{"pause", InFile, "stop periodic runs for a time, of all keys or of some",
-			"DURATION [KEY...]", "", newPause},
+		{
+			"worker", InFile, "declare a group of workers",
+			"NAME [OPTION]... [-- COMMAND ARG...]", workerText, newWorker,
+		},
+		{
+			"add", InFile, "run a task every so often, and keep its value under a key",
+			"KEY [TARGET [ARG...]] [OPTION]...", addText, newAdd,
+		},
+		{
+			"pause", InFile, "stop periodic runs for a time, of all keys or of some",
+			"DURATION [KEY...]", "", newPause,
+		},
 	}
 }
 
@@ -68,7 +78,7 @@ func (j asJSON) Type() string { return "bool" }
 // outputFlags adds the options of every command that prints values.
 func (o *Output) flags(f *pflag.FlagSet) {
 	*o = Output{Format: Text, Color: "auto", Progress: "auto"}
-	f.VarP(&o.Format, "output", "o", "print results as text, json, csv or raw")
+	f.VarP(choice{(*string)(&o.Format), []string{"text", "json", "csv", "raw"}}, "output", "o", "how results are printed")
 	f.VarPF(asJSON{&o.Format}, "json", "", "the same as -o json").NoOptDefVal = "true"
 	f.BoolVarP(&o.Quiet, "quiet", "q", false, "no progress, no summary: only values and failures")
 	f.BoolVarP(&o.Verbose, "verbose", "v", false, "tell what happens, and show the stack traces of failures")
@@ -200,7 +210,7 @@ them; 2 when a line is wrong; 3 when no worker could be started. USR1 shows the 
 
 func newServe() *builder {
 	b, s := newBuilder(), &Serve{Grace: 10 * time.Second}
-	s.Output.flags(b.flags)
+	s.flags(b.flags)
 	b.flags.Var((*Duration)(&s.Grace), "grace", "how long running tasks may go on at the end")
 	b.finish = func(words, after []string) (Command, error) {
 		switch {
@@ -248,7 +258,7 @@ what names none.`
 
 func newWorker() *builder {
 	b, w := newBuilder(), &Worker{}
-	w.Group.flags(b.flags)
+	w.flags(b.flags)
 	b.finish = func(words, after []string) (Command, error) {
 		switch {
 		case len(words) == 0:
@@ -259,7 +269,7 @@ func newWorker() *builder {
 			return nil, fmt.Errorf("%q is no name for a group: no blank, no slash", words[0])
 		}
 		w.Name = words[0]
-		return w, w.Group.check(b.flags, after)
+		return w, w.check(b.flags, after)
 	}
 	return b
 }

@@ -2,7 +2,6 @@ package shell
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -173,5 +172,3 @@ func someDigits(s string) (rest string, ok bool) {
 	rest = strings.TrimLeft(s, "0123456789")
 	return rest, len(rest) < len(s)
 }
-
-var errNoTarget = errors.New("no target")

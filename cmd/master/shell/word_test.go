@@ -138,7 +138,7 @@ func TestGrouped(t *testing.T) {
 func TestDidYouMean(t *testing.T) {
 	known := []string{"run", "serve", "help", "version"}
 	for s, want := range map[string]string{
-		"rnu": "run", "runn": "run", "srve": "serve", "versoin": "version", "x": "", "frobnicate": "", "": "",
+		"rnu": "run", "runn": "run", "srve": "serve", "vresion": "version", "x": "", "frobnicate": "", "": "",
 	} {
 		if want != "" {
 			want = "; did you mean " + want + "?"
