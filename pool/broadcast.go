@@ -34,7 +34,7 @@ func (p *Pool) Broadcast(ctx context.Context, t ipc.Task, keep bool, done func([
 	}
 	all := &gathering{done: done}
 	var begin []*call
-	for _, s := range p.slots {
+	for _, s := range p.places() {
 		for _, w := range s.processes {
 			if w.greeted && !isClosed(w.leave) {
 				c := all.call(p, t)
@@ -147,10 +147,13 @@ func (w *worker) take() *call {
 			return c
 		}
 	}
-	if w.open {
-		return w.pool.takeWaiting()
+	switch {
+	case !w.open:
+		return nil
+	case w.slot.canary:
+		return w.pool.takeCaged()
 	}
-	return nil
+	return w.pool.takeWaiting()
 }
 
 // takeOrders needs pool.mu; the calls it returns are the caller's to finish.

@@ -36,6 +36,7 @@ type Config struct {
 	IdleAfter  time.Duration
 	Recycle    Recycle   // when a worker that is well is replaced all the same
 	Intensity  Intensity // when the group is called unhealthy
+	Poison     Poison    // what becomes of a key whose tasks kill their workers
 
 	Log   hclog.Logger // what happens, for whoever looks for a fault; nil: nowhere
 	Event func(Event)  // is told what happens, from several goroutines at once, and must not block; nil: nobody
@@ -72,7 +73,7 @@ func withDefaults(c Config) (Config, error) {
 		"Workers": int64(c.Workers), "MaxWorkers": int64(c.MaxWorkers), "Queue": int64(c.Queue), "IdleAfter": int64(c.IdleAfter),
 		"Recycle.Tasks": int64(c.Recycle.Tasks), "Recycle.Age": int64(c.Recycle.Age), "Recycle.Memory": c.Recycle.Memory,
 		"Intensity.Failures": int64(c.Intensity.Failures), "Intensity.Within": int64(c.Intensity.Within),
-		"StartTimeout": int64(c.StartTimeout),
+		"StartTimeout": int64(c.StartTimeout), "Poison.Suspect": int64(c.Poison.Suspect),
 	} {
 		if n < 0 {
 			return c, ipc.Errorf(ipc.KindInput, "pool: %s is %d; it must not be below 0", name, n)
@@ -93,6 +94,8 @@ func withDefaults(c Config) (Config, error) {
 		return c, ipc.Errorf(ipc.KindInput, "pool: MaxWorkers is %d, below Workers, %d", c.MaxWorkers, c.Workers)
 	}
 	setDefault(&c.IdleAfter, time.Minute)
+	setDefault(&c.Poison.Suspect, 2)
+	setDefault(&c.Poison.CoolDown, time.Minute)
 	setDefault(&c.Intensity.Failures, 5*c.Workers)
 	setDefault(&c.Intensity.Within, time.Minute)
 	setDefault(&c.Queue, 100_000)

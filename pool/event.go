@@ -89,6 +89,15 @@ type Healthy struct {
 	After time.Duration // since it became unhealthy
 }
 
+// SetAside says that a key's tasks have killed the canary too, and end at once as `crash` until the cool-down is over.
+type SetAside struct {
+	Group   string
+	Key     string
+	Crashes int // in a row
+	Until   time.Time
+	Err     error // the last crash
+}
+
 // Resized says that the pool has another number of slots.
 type Resized struct {
 	Group    string
@@ -106,4 +115,5 @@ func (Stderr) event()      {}
 func (Exited) event()      {}
 func (Unhealthy) event()   {}
 func (Healthy) event()     {}
+func (SetAside) event()    {}
 func (Resized) event()     {}

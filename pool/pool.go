@@ -42,6 +42,10 @@ type Pool struct {
 	never   bool           // NeverReady was told
 	grace   *time.Timer
 
+	canary   *slot               // runs the tasks of suspected keys; nil: none is needed
+	cage     deque               // calls that wait for the canary
+	suspects map[string]*suspect // keys whose last tasks have killed their workers
+
 	failures  []time.Time // of lives that came to nothing, as many as the intensity allows
 	sickSince *time.Time  // when they became too many; nil: they are not
 
@@ -69,6 +73,7 @@ func New(cfg Config) (*Pool, error) {
 		draining:  make(chan struct{}),
 		graceOver: make(chan struct{}),
 		aborted:   make(chan struct{}),
+		suspects:  map[string]*suspect{},
 	}
 	p.command, p.least, p.most = cfg.Command, cfg.Workers, cfg.MaxWorkers
 	for i := range cfg.Workers {
@@ -98,7 +103,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	var spawning sync.WaitGroup
 	stopSpawner := make(chan struct{})
 	spawning.Go(func() { p.spawner.Run(stopSpawner) })
-	for _, s := range p.slots {
+	for _, s := range p.places() {
 		p.living.Go(s.life())
 	}
 	p.mu.Unlock()
@@ -130,7 +135,7 @@ func (p *Pool) Drain(grace time.Duration) {
 		p.phase = drains
 		close(p.draining)
 		left = p.takeAll()
-		for _, s := range p.slots {
+		for _, s := range p.places() {
 			for _, w := range s.processes {
 				left = append(left, w.takeOrders()...)
 			}
@@ -190,13 +195,7 @@ func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) e
 		p.mu.Unlock()
 		return err
 	}
-	w := p.takeIdle()
-	if w != nil {
-		w.assign(c)
-	} else {
-		p.queue.pushBack(c)
-		p.waiting++
-	}
+	w := p.place(c, false)
 	grow := w == nil && p.wantsMore()
 	p.mu.Unlock()
 
@@ -252,13 +251,13 @@ const (
 	StateStopped  State = "stopped"
 )
 
-// Workers returns a snapshot of all slots, in order.
+// Workers returns a snapshot of all slots, in order; last the canary's, if there is one.
 func (p *Pool) Workers() []Worker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := make([]Worker, len(p.slots))
-	for i, s := range p.slots {
-		list[i] = s.snapshot()
+	var list []Worker
+	for _, s := range p.places() {
+		list = append(list, s.snapshot())
 	}
 	return list
 }
@@ -285,15 +284,60 @@ func (p *Pool) dropIdle(w *worker) {
 	}
 }
 
-// takeWaiting needs p.mu.
+// place needs p.mu. It gives c to an idle worker, and returns that for the caller to send c to; or lets c wait.
+func (p *Pool) place(c *call, front bool) *worker {
+	var w *worker
+	queue := &p.queue
+	if p.suspected(c.task.Key) == nil {
+		w = p.takeIdle()
+	} else {
+		w, queue = p.idleCanary(), &p.cage
+	}
+	if w != nil {
+		w.assign(c)
+		return w
+	}
+	c.state = callWaiting
+	p.waiting++
+	if front {
+		queue.pushFront(c)
+	} else {
+		queue.pushBack(c)
+	}
+	return nil
+}
+
+// takeWaiting needs p.mu. The call it returns no longer waits. One whose key has become suspected meanwhile goes to the
+// canary.
 func (p *Pool) takeWaiting() *call {
 	for {
-		c := p.queue.popFront()
+		c := takeFrom(&p.queue)
 		if c == nil {
 			return nil
 		}
-		if c.state == callWaiting {
-			p.waiting--
+		p.waiting--
+		if p.suspected(c.task.Key) == nil {
+			return c
+		}
+		if w := p.place(c, false); w != nil {
+			w.next <- c // it is idle: its buffer is free
+		}
+	}
+}
+
+// takeCaged needs p.mu. It is takeWaiting for the canary.
+func (p *Pool) takeCaged() *call {
+	c := takeFrom(&p.cage)
+	if c != nil {
+		p.waiting--
+	}
+	return c
+}
+
+// takeFrom skips the calls that were withdrawn.
+func takeFrom(q *deque) *call {
+	for {
+		if c := q.popFront(); c == nil || c.state == callWaiting {
 			return c
 		}
 	}
@@ -302,9 +346,12 @@ func (p *Pool) takeWaiting() *call {
 // takeAll needs p.mu; the calls it returns are the caller's to finish.
 func (p *Pool) takeAll() []*call {
 	var all []*call
-	for c := p.takeWaiting(); c != nil; c = p.takeWaiting() {
-		c.state = callFinished
-		all = append(all, c)
+	for _, q := range []*deque{&p.queue, &p.cage} {
+		for c := takeFrom(q); c != nil; c = takeFrom(q) {
+			p.waiting--
+			c.state = callFinished
+			all = append(all, c)
+		}
 	}
 	return all
 }
@@ -318,19 +365,7 @@ func (p *Pool) requeue(c *call, front bool) error {
 		p.mu.Unlock()
 		return err
 	}
-	w := p.takeIdle()
-	switch {
-	case w != nil:
-		w.assign(c)
-	case front:
-		c.state = callWaiting
-		p.queue.pushFront(c)
-		p.waiting++
-	default:
-		c.state = callWaiting
-		p.queue.pushBack(c)
-		p.waiting++
-	}
+	w := p.place(c, front)
 	p.mu.Unlock()
 	if w != nil {
 		w.next <- c
@@ -352,6 +387,10 @@ func (p *Pool) refusal() error {
 // giveUp says that one slot will start no more workers. When it was the last, the tasks that wait are told.
 func (p *Pool) giveUp(s *slot, err error) {
 	p.mu.Lock()
+	if s.canary { // its tasks wait for the next one
+		p.mu.Unlock()
+		return
+	}
 	p.given++
 	s.final = true
 	p.lastErr = err

@@ -39,7 +39,7 @@ func (w *worker) recycling() recycling {
 			r.memory = 0
 		}
 	}
-	if r.memory > 0 || cfg.MaxWorkers > cfg.Workers {
+	if r.memory > 0 || cfg.MaxWorkers > cfg.Workers || w.slot.canary {
 		r.ticker = time.NewTicker(min(lookEvery, max(cfg.IdleAfter/2, time.Millisecond)))
 		r.look = r.ticker.C
 	}
@@ -67,7 +67,11 @@ func (w *worker) look(r *recycling) {
 	p.mu.Lock()
 	idle := w.call == nil && w.open && time.Since(w.since) >= p.cfg.IdleAfter
 	p.mu.Unlock()
-	if idle {
+	switch {
+	case !idle:
+	case w.slot.canary:
+		p.dropCanary(w.slot)
+	default:
 		p.shrink(w.slot)
 	}
 }

@@ -134,7 +134,7 @@ func (p *Pool) Reload(ctx context.Context, command []string) error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
 	p.mu.Lock()
-	old, slots := p.command, slices.Clone(p.slots)
+	old, slots := p.command, slices.Clone(p.places())
 	p.command = command
 	p.mu.Unlock()
 	for i, s := range slots {

@@ -16,6 +16,7 @@ type slot struct {
 	pool   *Pool
 	number int // 1 …
 	name   string
+	canary bool // it takes the tasks of suspected keys, and no others
 
 	readies  chan *worker  // the slot's worker or its successor has answered its greeting
 	ends     chan life     // a process of the slot has ended

@@ -302,7 +302,7 @@ func (w *worker) hold(c *call) {
 	switch {
 	case c != nil:
 		w.assign(c)
-	case w.open:
+	case w.open && !w.slot.canary:
 		w.pool.idle = append(w.pool.idle, w)
 	}
 }
@@ -368,6 +368,7 @@ func (w *worker) answer(a ipc.Answer) error {
 		return ipc.Errorf(ipc.KindProtocol, "it answered key %s, which is not in flight on it", quote([]byte(a.Key)))
 	}
 	c.state = callFinished
+	p.cleared(c.task.Key)
 	o := ipc.Outcome{
 		Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: time.Since(c.begun),
 	}
@@ -418,6 +419,12 @@ func (w *worker) write() {
 			if !c.begin(w) {
 				continue
 			}
+			if w.slot.canary {
+				if err := w.pool.asideNow(c.task.Key); err != nil {
+					w.refuse(c, err)
+					continue
+				}
+			}
 			if err := e.Request(c.task.Key, c.task.Target, c.task.Args); err != nil {
 				w.refuse(c, err)
 				continue
@@ -441,13 +448,14 @@ func (w *worker) refuse(c *call, err error) {
 	p := w.pool
 	p.mu.Lock()
 	c.state = callFinished
+	c.attempts-- // it never ran,
 	next := w.release()
-	w.served-- // nothing was served
+	w.served-- // and nothing was served
 	p.mu.Unlock()
 	if next != nil {
 		w.next <- next
 	}
-	c.finish(ipc.Outcome{Err: err, Queued: time.Since(c.queued)})
+	c.finish(ipc.Outcome{Err: err, Attempts: c.attempts, Queued: time.Since(c.queued)})
 }
 
 // stdoutEnd is how long a worker may live on after it has closed its stdout.
@@ -668,6 +676,11 @@ func (w *worker) judge(exit *ipc.Exit, why error, started bool) (key string) {
 	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: time.Since(c.begun)}
 	if c.begun.IsZero() {
 		o = ipc.Outcome{Attempts: c.attempts, Queued: time.Since(c.queued)}
+	}
+	if fate == nil && why == nil && !c.own {
+		p.mu.Unlock()
+		p.crashed(w, c.task.Key, verdict(nil, nil, exit))
+		p.mu.Lock()
 	}
 	again := c.attempts <= c.task.Retries && (fate == nil || fate.Kind == ipc.KindTimeout)
 	c.endRun()

@@ -1,0 +1,88 @@
+//go:build unix
+
+package pool_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"fandango/ipc"
+	"fandango/pool"
+)
+
+func TestPoisonedKeyIsSetAside(t *testing.T) {
+	p, log := start(t, pool.Config{Workers: 1, Poison: pool.Poison{CoolDown: 300 * time.Millisecond}, IdleAfter: 200 * time.Millisecond})
+	poison := task(t, "poison", "x:kill9")
+	var workers []string
+	for range 3 {
+		o := run(t, p, poison)
+		if !errors.Is(o.Err, ipc.ErrCrash) || o.Attempts != 1 {
+			t.Fatalf("outcome = %+v, want a crash", o)
+		}
+		workers = append(workers, o.Worker)
+	}
+	if got := strings.Join(workers, " "); got != "main/1 main/1 main/canary" {
+		t.Errorf("it ran on %s", got)
+	}
+	neighbour := p.Workers()[0].PID
+	for range 5 {
+		o := run(t, p, poison)
+		if !errors.Is(o.Err, ipc.ErrCrash) || !strings.Contains(o.Err.Error(), "set aside until") || o.Worker != "" {
+			t.Errorf("outcome = %+v, want it set aside", o)
+		}
+		if o := run(t, p, task(t, "neighbour", "echo")); o.Err != nil {
+			t.Error(o.Err)
+		}
+	}
+	if now := p.Workers()[0].PID; now != neighbour && neighbour != 0 {
+		t.Errorf("the neighbours' worker is %d, was %d", now, neighbour)
+	}
+	if e := waitFor(t, log, func(pool.SetAside) bool { return true }); e.Key != "poison" || e.Crashes != 3 {
+		t.Errorf("event = %+v", e)
+	}
+
+	// After the cool-down the canary tries again, and an answer clears the key.
+	healed := task(t, "poison", "echo")
+	for end := time.Now().Add(10 * time.Second); ; <-time.After(10 * time.Millisecond) {
+		o := run(t, p, healed)
+		if o.Err == nil {
+			if o.Worker != "main/canary" {
+				t.Errorf("it was healed on %s", o.Worker)
+			}
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it never came back: %v", o.Err)
+		}
+	}
+	if o := run(t, p, healed); o.Err != nil || o.Worker != "main/1" {
+		t.Errorf("outcome = %+v, want it done by main/1", o)
+	}
+	waitReady(t, p, 1) // the canary goes when it is idle
+}
+
+func TestRetriesGoOnInTheCanary(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 2})
+	again := task(t, "k", "x:kill9")
+	again.Retries = 5
+	o := run(t, p, again)
+	if !errors.Is(o.Err, ipc.ErrCrash) || o.Attempts != 3 || !strings.Contains(o.Err.Error(), "set aside") {
+		t.Errorf("outcome = %+v, want it set aside after 3 attempts", o)
+	}
+}
+
+func TestOtherEndsArePoisonOfNobody(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 1})
+	slow := task(t, "slow", "x:hang")
+	slow.Timeout = 20 * time.Millisecond
+	for range 4 {
+		if o := run(t, p, slow); !errors.Is(o.Err, ipc.ErrTimeout) {
+			t.Errorf("outcome = %+v, want a timeout", o)
+		}
+		if o := run(t, p, task(t, "failing", "no such target")); !errors.Is(o.Err, ipc.ErrTask) {
+			t.Errorf("outcome = %+v, want a failure", o)
+		}
+	}
+}
