@@ -29,7 +29,7 @@ func canonical(b []byte) (size int, ok bool) {
 	var head [9]byte
 	switch t.kind {
 	case kindInt:
-		return size, size == len(appendInt(head[:0], int64(t.num)))
+		return size, bytes.Equal(b[:size], appendInt(head[:0], int64(t.num))) // two forms have the same size
 	case kindString:
 		return size, size == len(t.data)+len(appendStringHead(head[:0], len(t.data)))
 	case kindBytes:

@@ -377,6 +377,8 @@ func TestCanonicalMakesEqualValuesEqual(t *testing.T) {
 		{"", "c0"},
 		{"d300000000000000ff", "ccff"},
 		{"cf0000000000000001", "01"},
+		{"d37000000000000000", "cf7000000000000000"}, // signed and unsigned, of one size
+		{"d17000", "cd7000"},
 		{"d1ffff", "ff"},
 		{"d90161", "a161"},
 		{"dc000105", "9105"},
