@@ -46,7 +46,7 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 		err := b.Run(ctx)
 		s.screen.Watch(nil)
 		code := s.verdict(err, tally)
-		if !r.Quiet && code != exitPipe {
+		if _, lost := errors.AsType[*shell.OutputError](err); !r.Quiet && !lost {
 			all, _ := s.workers()
 			s.screen.Note(tally.Summary(all))
 		}

@@ -115,7 +115,7 @@ func TestSource(t *testing.T) {
 			Form{Comma: ',', Target: "temp_max - temp_min", Expression: true},
 			"date,temp_max,temp_min,if\n2012-01-01,12.8,5,x\n",
 			[]string{
-				`row 1 | "lambda temp_max, temp_min: (temp_max - temp_min)" | {"temp_max":12.8,"temp_min":5}`,
+				`row 1 | "lambda temp_max, temp_min: (\ntemp_max - temp_min\n)" | {"temp_max":12.8,"temp_min":5}`,
 			},
 		},
 		{
@@ -123,7 +123,7 @@ func TestSource(t *testing.T) {
 			Form{Comma: ',', Target: "max_temp__C_ + _2nd + _if", Expression: true},
 			"max temp (C),2nd,if\n1,2,3\n",
 			[]string{
-				`row 1 | "lambda max_temp__C_, _2nd, _if: (max_temp__C_ + _2nd + _if)" | {"_2nd":2,"_if":3,"max_temp__C_":1}`,
+				`row 1 | "lambda max_temp__C_, _2nd, _if: (\nmax_temp__C_ + _2nd + _if\n)" | {"_2nd":2,"_if":3,"max_temp__C_":1}`,
 			},
 		},
 		{"an empty table", Form{Comma: ','}, "", nil},

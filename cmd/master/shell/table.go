@@ -85,13 +85,14 @@ func identifier(column string) string {
 var keywords = strings.Fields(`and as assert async await break class continue def del elif else except finally for from
 	global if import in is lambda load nonlocal not or pass raise return try while with yield`)
 
-// lambda makes a function of an expression; its parameters are the columns.
+// lambda makes a function of an expression; its parameters are the columns. The expression stands on lines of its own,
+// so that it may end in a comment and an error tells its own column.
 func (t *table) lambda(expression string) string {
 	var params []string
 	for _, i := range t.args {
 		params = append(params, t.names[i])
 	}
-	return strings.TrimSpace("lambda "+strings.Join(params, ", ")) + ": (" + expression + ")"
+	return strings.TrimSpace("lambda "+strings.Join(params, ", ")) + ": (\n" + expression + "\n)"
 }
 
 // row makes a task of the current record.
