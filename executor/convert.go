@@ -59,7 +59,7 @@ func convert(v any, to reflect.Value) *mismatch {
 	case durationType:
 		return convertDuration(v, to)
 	}
-	switch t.Kind() { //nolint:exhaustive // the rest has no counterpart on the wire
+	switch t.Kind() {
 	case reflect.Bool:
 		b, ok := v.(bool)
 		if !ok {

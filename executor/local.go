@@ -130,7 +130,7 @@ func (r *LocalRunner) run(ctx context.Context, t *localTask, name string) {
 }
 
 // attempt runs a task once. again: it has no outcome yet, for it timed out and may be tried again.
-func (r *LocalRunner) attempt(ctx context.Context, t *localTask, name string, attempt int) (again bool) {
+func (r *LocalRunner) attempt(ctx context.Context, t *localTask, name string, attempt int) (again bool) { //nolint:contextcheck // a run ends with its task's context, or with ours
 	last := attempt > t.Retries
 	began := time.Now()
 	outcome := func(v ipc.Raw, err error) ipc.Outcome {
@@ -225,7 +225,7 @@ func (t *localTask) expire() {
 func (t *localTask) begin() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.begun = !t.settled && !t.gone
+	t.begun = !t.settled && !t.gone && t.ctx.Err() == nil // an ended context settles it, if it has not yet
 	return t.begun
 }
 

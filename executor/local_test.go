@@ -3,9 +3,9 @@ package executor_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -64,6 +64,7 @@ func task(t *testing.T, key string, target any, options ipc.Options) ipc.Task {
 
 func TestLocalRuns(t *testing.T) {
 	local(t, executor.Object(&device{Unit: "mm"}), 3, func(t *testing.T, r *executor.LocalRunner) {
+		t.Helper()
 		sum := ipc.NewTarget[[]float64, float64]("sum")
 		var wg sync.WaitGroup
 		for i := range 100 {
@@ -96,6 +97,7 @@ func TestLocalTimeout(t *testing.T) {
 		{false, ipc.Options{Timeout: -1}, "", 1, 10 * time.Second},
 	} {
 		local(t, waiting{tt.stubborn}, 1, func(t *testing.T, r *executor.LocalRunner) {
+			t.Helper()
 			began := time.Now()
 			outcomes := make(chan ipc.Outcome, 2)
 			if err := r.Submit(t.Context(), task(t, "k", 10, tt.options), func(o ipc.Outcome) { outcomes <- o }); err != nil {
@@ -115,6 +117,7 @@ func TestLocalTimeout(t *testing.T) {
 
 func TestLocalCancel(t *testing.T) {
 	local(t, waiting{}, 1, func(t *testing.T, r *executor.LocalRunner) {
+		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		outcomes := make(chan ipc.Outcome, 3)
 		for range 2 { // one runs, one waits
@@ -137,6 +140,7 @@ func TestLocalCancel(t *testing.T) {
 
 func TestLocalDeadline(t *testing.T) {
 	local(t, waiting{}, 1, func(t *testing.T, r *executor.LocalRunner) {
+		t.Helper()
 		outcomes := make(chan ipc.Outcome, 2)
 		done := func(o ipc.Outcome) { outcomes <- o }
 		began := time.Now()
@@ -157,7 +161,7 @@ func TestLocalEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var outcomes []ipc.Outcome
 		for i := range 3 {
-			key := fmt.Sprint(i)
+			key := strconv.Itoa(i)
 			if err := r.Submit(t.Context(), task(t, key, 10, ipc.Options{}), func(o ipc.Outcome) { outcomes = append(outcomes, o) }); err != nil {
 				t.Fatal(err)
 			}
@@ -212,6 +216,7 @@ func TestLocalSurvivesPanicAndGoexit(t *testing.T) {
 		return how
 	})
 	local(t, e, 1, func(t *testing.T, r *executor.LocalRunner) {
+		t.Helper()
 		for _, how := range []string{"panic", "goexit", "fine"} {
 			raw, err := ipc.Do(t.Context(), r, task(t, "k", how, ipc.Options{Retries: 3, Timeout: time.Hour}))
 			e, _ := errors.AsType[*ipc.Error](err)

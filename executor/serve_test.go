@@ -20,7 +20,7 @@ import (
 type evil struct{ calls int }
 
 func (e *evil) Panic(v any) any    { panic(v) }
-func (e *evil) PanicNil() any      { var m map[string]int; m["x"]++; return nil }
+func (e *evil) Index() any         { return [1]int{}[e.calls+1] }
 func (e *evil) Goexit() any        { runtime.Goexit(); return nil }
 func (e *evil) Channel() any       { return make(chan int) }
 func (e *evil) Large(n int) string { return strings.Repeat("x", n) }
@@ -85,7 +85,7 @@ func TestServeAnswersEachRequestOnce(t *testing.T) {
 		answers := ask(t, executor.Object(&evil{}), wire,
 			[3]any{"a", "count", nil},
 			[3]any{"b", "panic", []any{"boom"}},
-			[3]any{"c", "panic_nil", nil},
+			[3]any{"c", "index", nil},
 			[3]any{"d", "goexit", nil},
 			[3]any{"e", "channel", nil},
 			[3]any{"g", "typed", nil},
@@ -97,7 +97,7 @@ func TestServeAnswersEachRequestOnce(t *testing.T) {
 		want := []string{
 			`a 1`,
 			`b task panic: boom`,
-			`c task panic: assignment to entry in nil map`,
+			`c task panic: runtime error: index out of range`,
 			`d task goexit: the handler ended its goroutine (runtime.Goexit)`,
 			`e input answer of key "e": the result cannot be encoded`,
 			`g task DeviceError: off`,

@@ -22,5 +22,5 @@ func takeStdout() (*os.File, error) {
 	if err := unix.Dup2(2, 1); err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "stdout"), nil //nolint:gosec // a descriptor is not negative
+	return os.NewFile(uintptr(fd), "stdout"), nil
 }

@@ -20,5 +20,5 @@ func takeStdout() (*os.File, error) {
 	if err := unix.Dup3(2, 1, 0); err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "stdout"), nil //nolint:gosec // a descriptor is not negative
+	return os.NewFile(uintptr(fd), "stdout"), nil
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -188,7 +189,7 @@ func wanted(t *testing.T, got json.RawMessage) string {
 func shown(t *testing.T, result any, err error) string {
 	t.Helper()
 	if err != nil {
-		if e, ok := err.(*ipc.Error); ok {
+		if e, ok := errors.AsType[*ipc.Error](err); ok {
 			return e.Type
 		}
 		return err.Error()

@@ -36,8 +36,7 @@ func (e *Evaluator) explain(err error) error {
 	if errors.As(err, &eval) && hasFunction(eval.CallStack) {
 		trace = eval.Backtrace()
 	}
-	var known *ipc.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*ipc.Error](err); ok {
 		if trace == "" || known.Trace != "" || known.Kind != ipc.KindTask {
 			return known
 		}

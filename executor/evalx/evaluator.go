@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -99,7 +100,7 @@ func (e *Evaluator) Execute(ctx context.Context, target, args ipc.Raw) (any, err
 		return nil, err
 	}
 	defer e.end(r)
-	result, err := executor.Resolve(r.ctx, e.on, e.resolver, target, args)
+	result, err := executor.Resolve(r.ctx, e.on, e.resolver, target, args) //nolint:contextcheck // it is ctx, with our timeout
 	if v, ok := result.(starlark.Value); ok && err == nil {
 		result, err = encode(v)
 	}
@@ -117,7 +118,7 @@ func (e *Evaluator) Bind(ctx context.Context, target, args ipc.Raw) error {
 		return err
 	}
 	defer e.end(r)
-	if err := e.bind(r.ctx, target, args); err != nil {
+	if err := e.bind(r.ctx, target, args); err != nil { //nolint:contextcheck // as in Execute
 		return e.failure(r, err)
 	}
 	return nil
@@ -156,12 +157,7 @@ func (e *Evaluator) isClass(target ipc.Raw) bool {
 	if !ok || !isText {
 		return false
 	}
-	for _, class := range greeter.Greet(ipc.Greeting{}).Classes {
-		if class == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(greeter.Greet(ipc.Greeting{}).Classes, name)
 }
 
 // bindable is the value that a bind's target stands for.

@@ -22,7 +22,7 @@ func check(t *testing.T, e *evalx.Evaluator, source string, args any, want strin
 		raw = encode(t, args)
 	}
 	result, err := e.Execute(t.Context(), encode(t, source), raw)
-	got := ""
+	var got string
 	if err != nil {
 		got = err.Error()
 	} else {

@@ -40,7 +40,7 @@ func floatText(f float64) string {
 
 // writer writes values as Python's repr does.
 type writer struct {
-	strings.Builder
+	b          strings.Builder
 	open       []starlark.Value // the containers that it is inside of
 	containers int
 	err        error
@@ -49,7 +49,7 @@ type writer struct {
 func repr(v starlark.Value) (string, error) {
 	var w writer
 	w.value(v)
-	return w.String(), w.err
+	return w.b.String(), w.err
 }
 
 // str is repr, but for a text, which is itself.
@@ -61,7 +61,7 @@ func str(v starlark.Value) (string, error) {
 }
 
 func (w *writer) value(v starlark.Value) {
-	if w.Len() > maxText && w.err == nil {
+	if w.b.Len() > maxText && w.err == nil {
 		w.err = taskError("MemoryError", "the text of the value is longer than %d bytes", maxText)
 	}
 	if w.err != nil {
@@ -69,7 +69,7 @@ func (w *writer) value(v starlark.Value) {
 	}
 	switch v := v.(type) {
 	case starlark.Float:
-		w.WriteString(floatText(float64(v)))
+		w.b.WriteString(floatText(float64(v)))
 	case starlark.String:
 		w.text(string(v))
 	case *starlark.List:
@@ -82,7 +82,7 @@ func (w *writer) value(v starlark.Value) {
 		}
 	case *starlark.Set:
 		if v.Len() == 0 {
-			w.WriteString("set()")
+			w.b.WriteString("set()")
 		} else {
 			w.items(v, "{", "}")
 		}
@@ -90,19 +90,19 @@ func (w *writer) value(v starlark.Value) {
 		if !w.enter(v, "{...}") {
 			return
 		}
-		w.WriteByte('{')
+		w.b.WriteByte('{')
 		for i, item := range v.Items() {
 			if i > 0 {
-				w.WriteString(", ")
+				w.b.WriteString(", ")
 			}
 			w.value(item[0])
-			w.WriteString(": ")
+			w.b.WriteString(": ")
 			w.value(item[1])
 		}
-		w.WriteByte('}')
+		w.b.WriteByte('}')
 		w.open = w.open[:len(w.open)-1]
 	default:
-		w.WriteString(v.String())
+		w.b.WriteString(v.String())
 	}
 }
 
@@ -111,7 +111,7 @@ func (w *writer) enter(v starlark.Value, again string) bool {
 	if _, ok := v.(starlark.Tuple); !ok { // a tuple cannot contain itself but through another
 		for _, o := range w.open {
 			if _, ok := o.(starlark.Tuple); !ok && o == v {
-				w.WriteString(again)
+				w.b.WriteString(again)
 				return false
 			}
 		}
@@ -132,18 +132,18 @@ func (w *writer) items(v starlark.Iterable, open, end string) {
 	if !w.enter(v, open+"..."+end) {
 		return
 	}
-	w.WriteString(open)
+	w.b.WriteString(open)
 	first := true
 	for item := range starlark.Elements(v) {
 		if !first {
-			w.WriteString(", ")
+			w.b.WriteString(", ")
 		}
 		first = false
 		if w.value(item); w.err != nil {
 			break
 		}
 	}
-	w.WriteString(end)
+	w.b.WriteString(end)
 	w.open = w.open[:len(w.open)-1]
 }
 
@@ -157,31 +157,31 @@ func (w *writer) text(s string) {
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		quote = '"'
 	}
-	w.WriteRune(quote)
+	w.b.WriteRune(quote)
 	for i, r := range s {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
-			fmt.Fprintf(w, `\x%02x`, s[i])
+			fmt.Fprintf(&w.b, `\x%02x`, s[i])
 		case r == quote || r == '\\':
-			w.WriteByte('\\')
-			w.WriteRune(r)
+			w.b.WriteByte('\\')
+			w.b.WriteRune(r)
 		case r == '\n':
-			w.WriteString(`\n`)
+			w.b.WriteString(`\n`)
 		case r == '\r':
-			w.WriteString(`\r`)
+			w.b.WriteString(`\r`)
 		case r == '\t':
-			w.WriteString(`\t`)
+			w.b.WriteString(`\t`)
 		case strconv.IsPrint(r):
-			w.WriteRune(r)
+			w.b.WriteRune(r)
 		case r < 0x100:
-			fmt.Fprintf(w, `\x%02x`, r)
+			fmt.Fprintf(&w.b, `\x%02x`, r)
 		case r < 0x10000:
-			fmt.Fprintf(w, `\u%04x`, r)
+			fmt.Fprintf(&w.b, `\u%04x`, r)
 		default:
-			fmt.Fprintf(w, `\U%08x`, r)
+			fmt.Fprintf(&w.b, `\U%08x`, r)
 		}
 	}
-	w.WriteRune(quote)
+	w.b.WriteRune(quote)
 }
 
 func toStr(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -329,7 +329,7 @@ func (s spec) integer(x *big.Int) (string, error) {
 		if !x.IsInt64() || x.Int64() < 0 || x.Int64() > utf8.MaxRune {
 			return "", valueError("%%c: want the number of a character")
 		}
-		return s.pad("", string(rune(x.Int64())), '<'), nil
+		return s.pad("", string(rune(x.Int64())), '<'), nil //nolint:gosec // checked above
 	}
 	text := new(big.Int).Abs(x).Text(radix)
 	if s.verb == 'X' {
@@ -346,7 +346,8 @@ func (s spec) float(f float64) (string, error) {
 	if precision < 0 {
 		precision = 6
 	}
-	text, a := "", math.Abs(f)
+	var text string
+	a := math.Abs(f)
 	switch {
 	case math.IsNaN(f):
 		text = "nan"

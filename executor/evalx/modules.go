@@ -97,7 +97,7 @@ var randomModule = module("random", nil, map[string]builtin{
 		if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 2, &low, &high); err != nil {
 			return nil, err
 		}
-		span := uint64(high) - uint64(low) //nolint:gosec // wraps as it should
+		span := uint64(high) - uint64(low)
 		if high < low {
 			return nil, valueError("randint: %d to %d is no range", low, high)
 		}

@@ -220,7 +220,13 @@ func powInt(x *big.Int, y starlark.Int) (starlark.Value, error) {
 		return nil, taskError("OverflowError", "pow: the result has more than %d bits", maxPowBits)
 	}
 	if x.BitLen() <= 1 { // -1, 0, 1: only whether y is odd matters
-		n = int64(y.BigInt().Bit(0)) + 2*int64(min(1, y.BigInt().BitLen()-int(y.BigInt().Bit(0))))
+		n = 2 // as any even power, but the zeroth
+		switch {
+		case y.Sign() == 0:
+			n = 0
+		case y.BigInt().Bit(0) == 1:
+			n = 1
+		}
 	}
 	return starlark.MakeBigInt(new(big.Int).Exp(x, big.NewInt(n), nil)), nil
 }

@@ -3,6 +3,7 @@ package evalx
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -115,9 +116,7 @@ func (e *Evaluator) define(file *syntax.File) error {
 		return err
 	}
 	defined, err := prog.Init(&e.now.thread, e.names)
-	for name, v := range defined {
-		e.names[name] = v
-	}
+	maps.Copy(e.names, defined)
 	return err
 }
 

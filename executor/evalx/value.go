@@ -275,9 +275,9 @@ func appendLen(b []byte, n int, fix byte, limit int, c8, c16, c32 byte) []byte {
 	case n < limit:
 		return append(b, fix|byte(n)) //nolint:gosec // below 32
 	case n <= math.MaxUint8 && c8 != 0:
-		return append(b, c8, byte(n))
+		return append(b, c8, byte(n)) //nolint:gosec // not negative
 	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(b, c16), uint16(n))
+		return binary.BigEndian.AppendUint16(append(b, c16), uint16(n)) //nolint:gosec // not negative
 	}
 	return binary.BigEndian.AppendUint32(append(b, c32), uint32(n)) //nolint:gosec // at most maxValue
 }
@@ -311,13 +311,12 @@ func tooLarge(n int) error {
 
 func tooBig(n starlark.Int) error {
 	const most = 256 // bits that are worth showing
-	shown := "an integer"
-	if x := n.BigInt(); x.BitLen() <= most {
-		shown = x.String()
-	} else {
-		shown = fmt.Sprintf("an integer of %d bits", x.BitLen())
+	x := n.BigInt()
+	shown := x.String
+	if x.BitLen() > most {
+		shown = func() string { return fmt.Sprintf("an integer of %d bits", x.BitLen()) }
 	}
-	return taskError("OverflowError", "%s does not fit 64 bits", shown)
+	return taskError("OverflowError", "%s does not fit 64 bits", shown())
 }
 
 // wrap shows a Go executor, or a thing of one, to expressions; nil: it is a plain value.

@@ -6,21 +6,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
-	"fandango/executor/evalx"
 	"fandango/internal/proctest"
 	"fandango/ipc"
 )
-
-func TestMain(m *testing.M) {
-	proctest.Main(m, map[string]func([]string){
-		"worker": func(flags []string) { os.Exit(evalx.Main(flags)) },
-	})
-}
 
 // worker is a process that plays the worker.
 type worker struct {
@@ -79,7 +71,7 @@ func (w *worker) end(t *testing.T) (code int, peak int64) {
 	if err := w.cmd.Wait(); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	if usage, ok := w.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && runtime.GOOS == "linux" {
+	if usage, ok := w.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		peak = usage.Maxrss << 10
 	}
 	return w.cmd.ProcessState.ExitCode(), peak
@@ -88,9 +80,7 @@ func (w *worker) end(t *testing.T) (code int, peak int64) {
 // TestBombs holds that no text takes more memory than --memory allows: it ends as an error, or the worker dies and says
 // that it is out of memory. The next worker is well.
 func TestBombs(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("--memory is there on Linux only")
-	}
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}
