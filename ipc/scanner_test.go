@@ -45,7 +45,7 @@ func (o *oracleState) value(b []byte, depth int) (int, error) {
 		return int(binary.BigEndian.Uint64(wide[:])), nil
 	}
 	data := func(head, n int) (int, error) {
-		if len(b) < head+n {
+		if n < 0 || len(b)-head < n { // below 0: beyond an int, on 32 bits
 			return 0, errShort
 		}
 		return head + n, nil
@@ -53,6 +53,9 @@ func (o *oracleState) value(b []byte, depth int) (int, error) {
 	items := func(head, n int) (int, error) {
 		if o.containers++; o.containers > o.lim.Containers || depth > o.lim.Depth {
 			return 0, errOracle
+		}
+		if n < 0 {
+			return 0, errOracle // beyond an int, on 32 bits
 		}
 		at := head
 		for range n {
