@@ -12,7 +12,7 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: ## run the README's batch on testdata
-	@sh -c "$$(sed -n 's/^\$$ \(go run .\/cmd\/master run .*\)/\1/p' README.md | head -n 1)"
+	@awk '/^\$$ go run/ { on = 1; sub(/^\$$ /, "") } on && /^master:/ { exit } on' README.md | bash
 
 test: ## run the tests
 	$(GO) test ./...
