@@ -118,7 +118,8 @@ func (n *narrator) neverReady(e pool.NeverReady) string {
 func (n *narrator) exited(e pool.Exited) string {
 	var what string
 	switch {
-	case e.Key == "" && n.session.ending.Load(), n.session.killed.Load(), ipc.KindOf(e.Err) == ipc.KindTimeout, ipc.KindOf(e.Err) == ipc.KindCancelled:
+	case e.Key == "" && n.session.ending.Load(), n.session.killed.Load(), ipc.KindOf(e.Err) == ipc.KindTimeout, ipc.KindOf(e.Err) == ipc.KindCancelled,
+		e.Key != "" && e.Err != nil && len(e.Exit.Stderr) == 0:
 		return ""
 	case e.Err != nil:
 		what = "was ended: " + shell.Safe(e.Err.Error())

@@ -3,7 +3,6 @@ package shell
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -147,6 +146,9 @@ func Parse(words []string, place Place, env func(string) (string, bool)) (Comman
 	if err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(words, func(w string) bool { return strings.ContainsRune(w, 0) }) {
+		return nil, &UsageError{v.name, "a NUL byte has no place in a line"}
+	}
 	b := v.build()
 	words = words[1:]
 	var after []string
@@ -206,13 +208,15 @@ func find(name string, place Place) (*verb, error) {
 // hidden stands in for an argument like -5, which pflag would take for an option.
 const hidden = "\x00number"
 
-var negative = regexp.MustCompile(`^-[0-9.]`)
-
 // hideNumbers replaces words that are negative numbers, but for those that are an option's value.
 func hideNumbers(words []string, flags *pflag.FlagSet) (replaced, numbers []string) {
 	replaced = slices.Clone(words)
 	for i, w := range words {
-		if negative.MatchString(w) && w != "-0" && (i == 0 || !takesValue(words[i-1], flags)) {
+		_, isNumber := number(w)
+		if !isNumber || w[0] != '-' || w == "-0" && flags.ShorthandLookup("0") != nil {
+			continue
+		}
+		if i == 0 || !takesValue(words[i-1], flags) {
 			replaced[i] = hidden
 			numbers = append(numbers, w)
 		}

@@ -131,3 +131,40 @@ func TestParseFile(t *testing.T) {
 		t.Errorf("a long line: %v", errs)
 	}
 }
+
+func TestOptionsAndNegativeNumbers(t *testing.T) {
+	c, err := parseLine(t, "add k f -5 -0 -1.5e3 -w g --every 2", InFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.(*Add).Task.String(); got != `k: "f" [-5,0,-1500.0]` {
+		t.Errorf("task %s", got)
+	}
+	if c, err = parseLine(t, "run -0k -t f", InShell); err != nil || !c.(*Run).Form.Null || !c.(*Run).Ordered {
+		t.Errorf("-0k: %+v, %v", c, err)
+	}
+	if _, err = parseLine(t, "pause -5", InFile); err == nil {
+		t.Error("a pause of -5 was accepted")
+	}
+}
+
+// FuzzParse holds that no line makes the grammar panic, and that what it says of a wrong one is printable.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"run -t f -j 3 -- cat", "add k f -5 --every 3s", "worker a -j2 -- x", "pause 3s k", "add \x00number -5", "help add"} {
+		f.Add(s, true)
+		f.Add(s, false)
+	}
+	f.Fuzz(func(t *testing.T, line string, file bool) {
+		words, err := Split(line)
+		if err != nil {
+			return
+		}
+		place := InShell
+		if file {
+			place = InFile
+		}
+		if c, err := Parse(words, place, nil); (c == nil) != (err != nil) {
+			t.Errorf("%q: both or neither of a command and an error: %v, %v", words, c, err)
+		}
+	})
+}
