@@ -147,7 +147,13 @@ func startOnce(spec Spec) (p *Process, err error) {
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs[0], theirs[1], theirs[2]
 	begun := time.Now()
-	if err := cmd.Start(); err != nil {
+	err = startAccounted(func() (int, error) {
+		if err := cmd.Start(); err != nil {
+			return 0, err
+		}
+		return cmd.Process.Pid, nil
+	})
+	if err != nil {
 		return nil, explain(spec, err)
 	}
 	p = &Process{
@@ -209,7 +215,7 @@ func (p *Process) Reap() Exit {
 	p.reaped = true
 	err := p.waitErr
 	if p.cmd.ProcessState == nil {
-		err = p.cmd.Wait()
+		err = waitAccounted(p.PID(), p.cmd.Wait)
 	}
 	p.mu.Unlock()
 	closeAll([]*os.File{p.Stdin, p.Stdout, p.Stderr})

@@ -21,8 +21,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == proc.SweepVerb {
+		proc.Sweep(os.Stdin, os.Args[2])
+		return
+	}
 	proctest.Main(m, map[string]func([]string){
-		"cat": func([]string) { _, _ = io.Copy(os.Stdout, os.Stdin) },
+		"master": playMaster,
+		"setsid": playSetsid,
+		"cat":    func([]string) { _, _ = io.Copy(os.Stdout, os.Stdin) },
 		"info": func([]string) {
 			fds, _ := filepath.Glob("/proc/self/fd/*")
 			open := []string{}

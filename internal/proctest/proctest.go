@@ -49,7 +49,7 @@ func Main(m *testing.M, roles map[string]func(args []string)) {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
-		if left := leftover(); len(left) > 0 {
+		if left := Leftover(); len(left) > 0 {
 			fmt.Fprintf(os.Stderr, "proctest: processes left behind:\n%s\n", strings.Join(left, "\n"))
 			code = 1
 		}
@@ -74,15 +74,15 @@ func Command(role string, args ...string) []string {
 func NoLeftovers(tb testing.TB) {
 	tb.Helper()
 	tb.Cleanup(func() {
-		if left := leftover(); len(left) > 0 {
+		if left := Leftover(); len(left) > 0 {
 			tb.Errorf("processes left behind:\n%s", strings.Join(left, "\n"))
 		}
 	})
 }
 
-// leftover lists the processes that carry the mark of these tests, and the zombies among our children. What was just
+// Leftover lists the processes that carry the mark of these tests, and the zombies among our children. What was just
 // killed gets two seconds to go.
-func leftover() []string {
+func Leftover() []string {
 	if runtime.GOOS != "linux" {
 		return nil
 	}

@@ -1,0 +1,161 @@
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func sweeperAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// The sweeper looks this often, and at most so many times.
+const (
+	sweepPause = 50 * time.Millisecond
+	sweepLooks = 200
+)
+
+func sweep(variable string) {
+	for quiet, looks := 0, 0; quiet < 2 && looks < sweepLooks; looks++ {
+		if killMarked(variable) == 0 {
+			quiet++
+		} else {
+			quiet = 0
+		}
+		<-time.After(sweepPause)
+	}
+}
+
+// killMarked kills every process whose environment has the variable, but for this one, and says how many it found.
+func killMarked(variable string) (found int) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		// The descriptor is opened first: what it names cannot become another process between the look and the signal.
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue
+		}
+		if marked(pid, variable) {
+			found++
+			_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		}
+		_ = unix.Close(fd)
+	}
+	return found
+}
+
+func marked(pid int, variable string) bool {
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		return false
+	}
+	for one := range bytes.SplitSeq(environ, []byte{0}) {
+		if string(one) == variable {
+			return true
+		}
+	}
+	return false
+}
+
+// Orphans that are to be ended as they come: only in a program whose main has asked for it.
+var orphans struct {
+	sync.Mutex
+	adopted bool
+	ours    map[int]struct{} // processes that were started here and are not reaped yet
+}
+
+// AdoptOrphans makes this process the parent of what its workers leave behind when they end, wherever it has put itself,
+// and each Reap ends such strangers. It belongs to a whole program, and so is for a main to call: every child that was
+// not started by a Spawner is taken for an orphan, but for those that exist now.
+func AdoptOrphans() error {
+	orphans.Lock()
+	defer orphans.Unlock()
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	orphans.adopted, orphans.ours = true, map[int]struct{}{}
+	for _, pid := range children() {
+		orphans.ours[pid] = struct{}{}
+	}
+	return nil
+}
+
+// startAccounted and waitAccounted keep account of our own processes. A start and its entry, and a wait and its removal,
+// happen under one lock, so that a look at the children never takes one of ours for an orphan.
+func startAccounted(start func() (pid int, err error)) error {
+	orphans.Lock()
+	defer orphans.Unlock()
+	pid, err := start()
+	if err == nil && orphans.adopted {
+		orphans.ours[pid] = struct{}{}
+	}
+	return err
+}
+
+func waitAccounted(pid int, wait func() error) error {
+	orphans.Lock()
+	defer orphans.Unlock()
+	err := wait()
+	if orphans.adopted {
+		delete(orphans.ours, pid)
+		endOrphans()
+	}
+	return err
+}
+
+// endOrphans needs the lock. It kills and reaps children that nobody here has started, and their children in turn.
+func endOrphans() {
+	for range 100 { // an orphan may have children of its own, which come to us when it ends
+		strangers := 0
+		for _, pid := range children() {
+			if _, ours := orphans.ours[pid]; ours {
+				continue
+			}
+			strangers++
+			_ = unix.Kill(pid, unix.SIGKILL) // it is our child and not reaped: the number is its own
+			for {
+				_, err := unix.Wait4(pid, nil, 0, nil)
+				if !errors.Is(err, unix.EINTR) {
+					break
+				}
+			}
+		}
+		if strangers == 0 {
+			return
+		}
+	}
+}
+
+// children lists the children of all our threads.
+func children() (pids []int) {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return nil
+	}
+	for _, task := range tasks {
+		list, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
+		if err != nil {
+			continue
+		}
+		for field := range strings.FieldsSeq(string(list)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}

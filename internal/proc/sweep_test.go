@@ -1,0 +1,131 @@
+//go:build linux
+
+package proc_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fandango/internal/proc"
+	"fandango/internal/proctest"
+)
+
+// playMaster is a program that owns itself: it sweeps, adopts, starts a worker that leaves its session, and says so.
+func playMaster(args []string) {
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	stop, err := proc.StartSweeper(exe)
+	if err != nil {
+		panic(err)
+	}
+	if err := proc.AdoptOrphans(); err != nil {
+		panic(err)
+	}
+	s, done := proc.NewSpawner(), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(done) })
+	p, err := s.Start(proc.Spec{Command: proctest.Command("setsid"), Env: os.Environ()})
+	if err != nil {
+		panic(err)
+	}
+	grandchild, err := bufio.NewReader(p.Stdout).ReadString('\n')
+	if err != nil {
+		panic(err)
+	}
+	switch args[0] {
+	case "wait": // to be killed
+		fmt.Print(grandchild)
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	case "reap": // the worker dies, and its grandchild with it
+		p.Kill()
+		p.Reap()
+		fmt.Print(grandchild)
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(done)
+		wg.Wait()
+		stop()
+	}
+}
+
+// playSetsid has a child in a session of its own, which has one in another.
+func playSetsid([]string) {
+	cmd := exec.Command("/bin/sh", "-c", "setsid sleep 300 & echo $$; exec sleep 300")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Stdout = os.Stdout
+	if err := cmd.Start(); err != nil {
+		panic(err)
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	for {
+		<-time.After(time.Hour)
+	}
+}
+
+// asMaster plays a master until its grandchild is there.
+func asMaster(t *testing.T, how string) (cmd *exec.Cmd, stdin io.Closer) {
+	t.Helper()
+	proctest.NoLeftovers(t)
+	words := proctest.Command("master", how)
+	cmd = exec.Command(words[0], words[1:]...)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || strings.TrimSpace(line) == "" {
+		t.Fatalf("it says %q, %v", line, err)
+	}
+	return cmd, stdin
+}
+
+// TestKilledMasterLeavesNobody holds P7, M09: whatever the workers of a master that is killed have started, and wherever
+// that has put itself, is gone within two seconds.
+func TestKilledMasterLeavesNobody(t *testing.T) {
+	for range 5 {
+		cmd, stdin := asMaster(t, "wait")
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = stdin.Close()
+		_ = cmd.Wait()
+		// NoLeftovers waits two seconds at the most.
+		if left := proctest.Leftover(); len(left) > 0 {
+			t.Fatalf("left behind:\n%s", strings.Join(left, "\n"))
+		}
+	}
+}
+
+// TestOrphansEndWithTheirWorker holds O21 where the grandchildren have left the group.
+func TestOrphansEndWithTheirWorker(t *testing.T) {
+	cmd, stdin := asMaster(t, "reap")
+	for end := time.Now().Add(2 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		out, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
+		if len(strings.Fields(string(out))) <= 1 { // the sweeper
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("its children are %s", out)
+		}
+	}
+	_ = stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
