@@ -17,6 +17,21 @@ import (
 // line is a runner that answers on one goroutine of its own, as a pool's reader does.
 type line chan func()
 
+// over makes a master that runs for as long as the benchmark.
+func over(b *testing.B, r ipc.Runner) *master.Master {
+	b.Helper()
+	m := master.New(r, master.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := m.Run(ctx); err != nil {
+			b.Error(err)
+		}
+	})
+	b.Cleanup(func() { cancel(); wg.Wait() })
+	return m
+}
+
 func newLine(b *testing.B) line {
 	l := make(line, 4096)
 	var wg sync.WaitGroup
@@ -60,7 +75,7 @@ func BenchmarkSend(b *testing.B) {
 		{"all", ipc.PolicyAll, bg, func(b *testing.B) ipc.Runner { return newLine(b) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			m := master.New(c.run(b), master.Config{})
+			m := over(b, c.run(b))
 			t := ipc.Task{Target: raw(b, "echo"), Args: raw(b, 1)}
 			t.Policy = c.policy
 			room := make(chan struct{}, window)
@@ -83,7 +98,7 @@ func BenchmarkSend(b *testing.B) {
 
 // BenchmarkSendSync is the same, one at a time.
 func BenchmarkSendSync(b *testing.B) {
-	m := master.New(newLine(b), master.Config{})
+	m := over(b, newLine(b))
 	t := ipc.Task{Key: "k", Target: raw(b, "echo")}
 	back := make(chan struct{})
 	b.ReportAllocs()

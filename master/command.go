@@ -27,8 +27,8 @@ type order struct {
 	verdict  error
 }
 
-// order lets a Command wait for what is pending now.
-func (c *core) order(o *order, fx *effects) {
+// command lets a Command wait for what is pending now.
+func (c *core) command(o *order, now time.Time, fx *effects) {
 	if c.closed {
 		o.verdict = closed("the command")
 		fx.released = append(fx.released, o)
@@ -41,6 +41,11 @@ func (c *core) order(o *order, fx *effects) {
 	e.younger = c.newest
 	c.orders++
 	c.turn(fx)
+	if c.orders > 0 {
+		for row := range c.gated { // nothing is full while a Command waits
+			c.advance(row, now, fx)
+		}
+	}
 }
 
 // turn releases the Commands of the oldest epochs that have nothing pending.
@@ -106,7 +111,7 @@ func (m *Master) Command(ctx context.Context, target, args any) (ipc.Raw, error)
 	name := cut(task.Target)
 	task.Key = fmt.Sprintf("%s (command %d)", name, m.commands.Add(1))
 	o := &order{released: make(chan error, 1)}
-	m.give(o)
+	m.do(func(c *core, now time.Time, fx *effects) { c.command(o, now, fx) })
 	if err := m.wait(ctx, o, name); err != nil {
 		return nil, err
 	}
@@ -141,19 +146,6 @@ func (m *Master) wait(ctx context.Context, o *order, name string) error {
 
 // commanded notes that a Command has ended.
 func (c *core) commanded(time.Time, *effects) { c.commands-- }
-
-// give hands a Command over.
-func (m *Master) give(o *order) {
-	var fx effects
-	now := m.lock()
-	m.core.order(o, &fx)
-	if m.core.orders > 0 {
-		for row := range m.core.gated { // nothing is full while a Command waits
-			m.core.advance(row, now, &fx)
-		}
-	}
-	m.unlock(&fx)
-}
 
 // cut is a target as a part of a key.
 func cut(target ipc.Raw) string {

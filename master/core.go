@@ -9,13 +9,14 @@ import (
 	"fandango/schedule"
 )
 
-// lane is how many outcomes of a key may wait for their callbacks before its next task has to wait.
-const lane = 64
+// laneLength is how many outcomes of a key may wait for their callbacks before its next task has to wait.
+const laneLength = 64
 
 // core is the state of a master. Its methods are called with the time and under the mutex of a Master; they call
 // nothing outside but the alarms. What is to be done outside they leave in start, speak and effects.
 type core struct {
 	limit int           // Config.Queue
+	lane  int           // laneLength
 	slow  time.Duration // Config.Slow
 	alarm alarms
 
@@ -27,6 +28,8 @@ type core struct {
 	speak    list[*row]                 // rows with outcomes to deliver, and nobody at it
 	hands    list[*hand]                // the goroutines that do both
 	seeking  int                        // hands that are not in a callback
+	spare    *hand                      // one that stays for what comes next
+	staying  bool                       // one may
 	waiting  int                        // waiters without an outcome
 	oldest   *epoch                     // of the sends that have no outcome
 	newest   *epoch                     // of a send that comes now
@@ -122,7 +125,7 @@ type watch struct {
 func newCore(cfg Config, alarm alarms) core {
 	e := &epoch{}
 	c := core{
-		limit: cfg.Queue, slow: cfg.Slow, alarm: alarm,
+		limit: cfg.Queue, lane: laneLength, slow: cfg.Slow, alarm: alarm,
 		rows: map[string]*row{}, watches: map[<-chan struct{}]*watch{}, gated: map[*row]struct{}{},
 		oldest: e, newest: e,
 	}
@@ -324,17 +327,20 @@ func (c *core) end(w *waiter, now time.Time, fx *effects) {
 		c.settle(w, fx)
 		c.stats.count(w.run.outcome.Err)
 	} else {
-		c.again(w, now, fx)
+		c.skip(w)
 	}
-	if w.then == nil {
+	if w.then != nil {
+		row := w.run.row
+		row.out.push(&w.place)
+		row.undelivered++
+		c.stats.Undelivered++
+		c.queue(row)
+	} else {
 		c.forget(w)
-		return
 	}
-	row := w.run.row
-	row.out.push(&w.place)
-	row.undelivered++
-	c.stats.Undelivered++
-	c.queue(row)
+	if w.entry != nil {
+		c.again(w.entry, now, fx)
+	}
 }
 
 // settle is the part of an end that only sends have: Commands and contexts wait no longer for this one.
@@ -400,6 +406,9 @@ func (c *core) withdraw(g *watch, cause error, now time.Time, fx *effects) {
 func (c *core) drop(r *run) {
 	r.place.leave()
 	c.alarm.Remove(r.deadline)
+	if len(c.gated) > 0 && r.row.wait.empty() {
+		delete(c.gated, r.row)
+	}
 }
 
 // advance begins the next run of a row, when it may.
@@ -445,9 +454,12 @@ func (c *core) tidy(row *row) {
 	}
 }
 
+// open begins the time in which a hand stays. It ends with close, so that none outlives Run.
+func (c *core) open(time.Time, *effects) { c.staying = true }
+
 // close ends all that has not begun, and all that would begin later.
 func (c *core) close(now time.Time, fx *effects) {
-	c.closed = true
+	c.closed, c.staying = true, false
 	for r := range c.start.all {
 		r.place.leave()
 		r.row.run = nil
@@ -488,7 +500,7 @@ func (c *core) quiet() bool {
 
 // full reports whether a row has so many undelivered outcomes that its next run must wait for its callbacks. While a
 // Command waits for outcomes, nothing does: the callback that holds up its key may be the one that called Command.
-func (c *core) full(row *row) bool { return row.undelivered >= lane && c.orders == 0 }
+func (c *core) full(row *row) bool { return row.undelivered >= c.lane && c.orders == 0 }
 
 // kept returns the row of a key in the data table; nil when there is none.
 func (c *core) kept(key string) *row {

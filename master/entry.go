@@ -138,19 +138,23 @@ func (e *entry) ring(c *core, now time.Time, fx *effects) {
 	}
 }
 
-// again follows the outcome of an entry's run: the callback skips to it, and the next run is set.
-func (c *core) again(w *waiter, now time.Time, fx *effects) {
+// skip lets the callback of an entry go on to the newest outcome, when an older one still waits for it.
+func (c *core) skip(w *waiter) {
 	e := w.entry
 	e.pending = nil
 	if old := e.queued; old != nil {
 		old.place.leave()
 		w.skipped = old.skipped + 1
-		old.run.row.undelivered--
+		e.row.undelivered--
 		c.stats.Undelivered--
 	}
 	if w.then != nil {
 		e.queued = w
 	}
+}
+
+// again sets the next run of an entry, when one has ended.
+func (c *core) again(e *entry, now time.Time, fx *effects) {
 	if e.row.entry != e || e.due.IsZero() || c.closed {
 		return
 	}

@@ -8,12 +8,14 @@ import (
 )
 
 // hand is a goroutine that gives runs to the runner and calls callbacks. Hands come when there is something to do and
-// go when there is nothing: while there is, one at least is seeking, which is not in a callback. So a callback that
-// blocks holds up nothing but its key, and callbacks that return fast share few hands.
+// go when there is nothing; while Run runs, one stays for what comes next. While there is something to do, one at least
+// is seeking, which is not in a callback. So a callback that blocks holds up nothing but its key, and callbacks that
+// return fast share few hands.
 type hand struct {
 	place node[*hand]
-	row   *row    // whose callback it is in; nil: none
-	at    *waiter // whom it calls
+	wake  chan struct{} // 1-buffered: there is something to do for a hand that stayed; nil: it never did
+	row   *row          // whose callback it is in; nil: none
+	at    *waiter       // whom it calls
 	since time.Time
 	told  bool // that it is slow
 }
@@ -28,16 +30,32 @@ func (c *core) queue(row *row) {
 	c.speak.push(&row.turn)
 }
 
-// need returns a new hand, for a goroutine to be, when there is something to do and nobody seeks it.
+// need returns a hand when there is something to do and nobody seeks it: one to be woken, or a new one, for a goroutine
+// to be.
 func (c *core) need() *hand {
-	if c.seeking > 0 || c.start.empty() && c.speak.empty() {
+	idle := c.seeking == 0 && c.start.empty() && c.speak.empty()
+	h := c.spare
+	switch {
+	case c.seeking > 0, idle && (c.staying || h == nil):
 		return nil
+	case h != nil:
+		c.spare = nil
+	default:
+		h = &hand{}
+		h.place.it = h
+		c.hands.push(&h.place)
 	}
-	h := &hand{}
-	h.place.it = h
-	c.hands.push(&h.place)
 	c.seeking++
 	return h
+}
+
+// employ sets a hand to work.
+func (m *Master) employ(h *hand) {
+	if h.wake == nil {
+		go m.work(h)
+	} else {
+		h.wake <- struct{}{}
+	}
 }
 
 // take gives a hand a callback to call.
@@ -83,10 +101,18 @@ func (c *core) returned(h *hand, now time.Time, fx *effects) {
 	c.tidy(row)
 }
 
-// dismiss ends a hand.
-func (c *core) dismiss(h *hand) {
-	h.place.leave()
+// rest is for a hand that finds nothing to do. It returns whether it may stay, until it is woken.
+func (c *core) rest(h *hand) (stay bool) {
 	c.seeking--
+	if stay = c.staying && c.spare == nil; !stay {
+		h.place.leave()
+		return false
+	}
+	if h.wake == nil {
+		h.wake = make(chan struct{}, 1)
+	}
+	c.spare = h
+	return true
 }
 
 // watchman looks for slow callbacks.
@@ -141,7 +167,8 @@ func (m *Master) work(h *hand) {
 		now := time.Now()
 		m.mu.Lock()
 		m.core.returned(h, now, &fx)
-		m.core.dismiss(h)
+		m.core.seeking--
+		h.place.leave()
 		m.unlock(&fx)
 	}()
 	for !over {
@@ -149,7 +176,7 @@ func (m *Master) work(h *hand) {
 	}
 }
 
-// step does one thing. It returns false when there was nothing to do; the hand is dismissed then.
+// step does one thing, or waits for one. It returns false when the hand is to end.
 func (m *Master) step(h *hand) bool {
 	var fx effects
 	now := time.Now()
@@ -168,9 +195,12 @@ func (m *Master) step(h *hand) bool {
 	}
 	w := m.core.take(h, now)
 	if w == nil {
-		m.core.dismiss(h)
+		stay := m.core.rest(h)
 		m.unlock(&fx)
-		return false
+		if stay {
+			<-h.wake
+		}
+		return stay
 	}
 	v := w.value()
 	m.unlock(&fx)

@@ -189,7 +189,7 @@ func (m *Master) unlock(fx *effects) {
 	}
 	m.mu.Unlock()
 	if h != nil {
-		go m.work(h)
+		m.employ(h)
 	}
 	for _, cancel := range fx.cancel {
 		cancel()
@@ -218,6 +218,7 @@ func (m *Master) Run(ctx context.Context) error {
 	if m.ran.Swap(true) {
 		return errors.New("master: Run was called before")
 	}
+	m.do((*core).open)
 	m.loop.Run(ctx)
 	m.do((*core).close)
 	if !m.still(max(m.cfg.Grace, 0)) {

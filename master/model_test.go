@@ -1,0 +1,616 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"fandango/ipc"
+	"fandango/schedule"
+)
+
+// The model is what the tables are meant to do, in the plainest words: a list of pending tasks per key, and a list of
+// what its callbacks have to be told. The core goes through the same steps, and must agree after each.
+type model struct {
+	limit, lane int
+	keys        map[string]*modelKey
+	held        int
+	commands    []*modelCommand
+	sends       []*modelWait // pending, in order
+}
+
+type modelKey struct {
+	gen       int
+	added     bool
+	runs      []*modelRun // pending, the oldest first
+	told      []string    // for its callbacks, in order; "" when it is not known which of two comes first
+	calling   int         // callbacks that have not returned
+	good, err string      // in the table
+}
+
+type modelRun struct {
+	target    string
+	policy    ipc.Policy
+	gen       int
+	begun     bool
+	forsaken  bool // begun, and all have left
+	keep      bool
+	waits     []*modelWait
+	firstHeld bool
+}
+
+type modelWait struct {
+	name   string
+	entry  bool
+	ctx    int // 0: none
+	shared ipc.Shared
+}
+
+type modelCommand struct {
+	name   string
+	behind []*modelWait
+	done   bool
+}
+
+func (m *model) key(key string) *modelKey {
+	if m.keys[key] == nil {
+		m.keys[key] = &modelKey{}
+	}
+	return m.keys[key]
+}
+
+// enqueue returns the word of send: "refused", "begins" or "waits".
+func (m *model) enqueue(key, target string, policy ipc.Policy, keep bool, w *modelWait) string {
+	k := m.key(key)
+	joinable := func(r *modelRun) bool { return !r.forsaken && r.gen == k.gen }
+	join := func(r *modelRun) string {
+		w.shared = ipc.SharedJoined
+		r.waits = append(r.waits, w)
+		r.keep = r.keep || keep
+		return "waits"
+	}
+	if n := len(k.runs); n > 0 && policy != ipc.PolicyEach {
+		last := k.runs[n-1]
+		switch {
+		case joinable(last) && last.target == target:
+			return join(last)
+		case policy == ipc.PolicyReject:
+			return "refused"
+		case policy == ipc.PolicyFirst && k.runs[0].begun && joinable(k.runs[0]):
+			return join(k.runs[0])
+		case policy == ipc.PolicyFirst && joinable(last):
+			return join(last)
+		}
+	}
+	r := &modelRun{target: target, policy: policy, gen: k.gen, keep: keep, waits: []*modelWait{w}}
+	begins := len(k.runs) == 0 && !m.full(k)
+	if policy == ipc.PolicyLatest && !begins {
+		k.runs = slices.DeleteFunc(k.runs, func(old *modelRun) bool {
+			if old.begun || old.policy != ipc.PolicyLatest || old.gen != k.gen {
+				return false
+			}
+			for _, w := range old.waits {
+				w.shared = ipc.SharedOvertaken
+			}
+			r.waits = append(r.waits, old.waits...)
+			r.keep = r.keep || old.keep
+			return true
+		})
+	}
+	k.runs = append(k.runs, r)
+	if begins {
+		r.begun = true
+		return "begins"
+	}
+	return "waits"
+}
+
+func (m *model) full(k *modelKey) bool {
+	return len(k.told)+k.calling >= m.lane && !slices.ContainsFunc(m.commands, func(c *modelCommand) bool { return !c.done })
+}
+
+// advance begins what may begin, after something has changed.
+func (m *model) advance() {
+	for _, c := range m.commands {
+		c.behind = slices.DeleteFunc(c.behind, func(w *modelWait) bool { return !slices.Contains(m.sends, w) })
+		c.done = c.done || len(c.behind) == 0
+	}
+	for _, k := range m.keys {
+		if len(k.runs) > 0 && !k.runs[0].begun && !m.full(k) {
+			k.runs[0].begun = true
+		}
+	}
+}
+
+func (m *model) tell(k *modelKey, w *modelWait, outcome string) {
+	m.sends = slices.DeleteFunc(m.sends, func(x *modelWait) bool { return x == w })
+	if w.entry { // the newest only
+		k.told = slices.DeleteFunc(k.told, func(s string) bool { return s[0] == 'e' && s[:5] == w.name[:5] })
+	}
+	k.told = append(k.told, w.name+" "+outcome)
+}
+
+// leave ends one who waits, with an outcome of its own.
+func (m *model) leave(key string, w *modelWait) {
+	k := m.keys[key]
+	for i, r := range k.runs {
+		if n := slices.Index(r.waits, w); n >= 0 {
+			r.waits = slices.Delete(r.waits, n, n+1)
+			if len(r.waits) == 0 {
+				if r.begun {
+					r.forsaken = true
+				} else {
+					k.runs = slices.Delete(k.runs, i, i+1)
+				}
+			}
+			break
+		}
+	}
+	m.tell(k, w, "cancelled")
+}
+
+// twin drives the core and the model side by side.
+type twin struct {
+	t        *rapid.T
+	c        core
+	m        *model
+	now      time.Time
+	bells    map[schedule.ID]*bell
+	running  map[string]*run
+	busy     []*hand
+	watches  map[int]*watch
+	released map[*order]string
+	orders   map[string]*order
+	entries  map[string]string // which entry the model knows to be pending, by key
+	asked    int
+}
+
+type bell struct {
+	item   alarm
+	at     time.Time
+	number int
+}
+
+func (x *twin) Add(item alarm, at time.Time) schedule.ID {
+	x.asked++
+	l := schedule.NewLoop(func(int, time.Time) {})
+	var id schedule.ID
+	for range x.asked { // IDs can only be had from a loop
+		id = l.Add(0, time.Time{})
+	}
+	x.bells[id] = &bell{item, at, x.asked}
+	return id
+}
+
+func (x *twin) Set(id schedule.ID, at time.Time) bool {
+	if x.bells[id] == nil {
+		return false
+	}
+	x.bells[id].at = at
+	return true
+}
+
+func (x *twin) Remove(id schedule.ID) bool {
+	_, ok := x.bells[id]
+	delete(x.bells, id)
+	return ok
+}
+
+var modelKeys = []string{"a", "b"}
+
+// after does what a Master does when the mutex is free, and compares.
+func (x *twin) after(fx *effects) {
+	for r := range x.c.start.all {
+		r.place.leave()
+		x.begin(r)
+	}
+	for _, o := range fx.released {
+		x.released[o] = fmt.Sprint(o.verdict)
+	}
+	x.m.advance()
+	x.compare()
+}
+
+func (x *twin) begin(r *run) {
+	if old := x.running[r.row.key]; old != nil {
+		x.t.Fatalf("%s begins while another one runs", r.row.key)
+	}
+	x.running[r.row.key] = r
+}
+
+// learn tells the model of the entry runs that the core has asked for.
+func (x *twin) learn() {
+	for _, key := range modelKeys {
+		row := x.c.rows[key]
+		if row == nil || row.entry == nil || row.entry.pending == nil {
+			continue
+		}
+		e := row.entry
+		name := fmt.Sprintf("%p", e.pending)
+		if x.entries[key] != name {
+			x.entries[key] = name
+			target, _ := e.task.Target.Text()
+			x.m.enqueue(key, target, ipc.PolicyLatest, false, &modelWait{name: x.entryName(key), entry: true})
+		}
+	}
+}
+
+func (x *twin) entryName(key string) string { return fmt.Sprintf("e%04d", x.m.key(key).gen) }
+
+func (x *twin) compare() {
+	t := x.t
+	for _, key := range modelKeys {
+		k, row := x.m.key(key), x.c.rows[key]
+		if row == nil {
+			if len(k.runs)+len(k.told)+k.calling > 0 || k.added || k.good+k.err != "" {
+				t.Fatalf("%s is forgotten; the model has %+v", key, k)
+			}
+			continue
+		}
+		var got, want []string
+		for r := range row.runs {
+			target, _ := r.task.Target.Text()
+			got = append(got, fmt.Sprint(target, " ", row.run == r, " ", count(r.waiters.all)))
+		}
+		for _, r := range k.runs {
+			want = append(want, fmt.Sprint(r.target, " ", r.begun, " ", len(r.waits)))
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("pending of %s: %q, the model has %q", key, got, want)
+		}
+		if n := count(row.out.all); n != len(k.told) || row.undelivered != n+k.calling {
+			t.Fatalf("%s has %d to tell, %d undelivered; the model has %q and %d", key, n, row.undelivered, k.told, k.calling)
+		}
+		var good, failure string
+		if d := row.data; d != nil {
+			if d.last.Value != nil {
+				good = d.last.Value.String()
+			}
+			if d.last.Err != nil {
+				failure = d.last.Err.Error()
+			}
+		}
+		if good != k.good || failure != k.err {
+			t.Fatalf("%s has %s, %s; the model has %s, %s", key, good, failure, k.good, k.err)
+		}
+		if (x.running[key] != nil) != (row.run != nil) {
+			t.Fatalf("%s: a run is lost", key)
+		}
+	}
+	s := x.c.stats
+	if s.Pending != len(x.m.sends) || s.Held != x.m.held || s.Accepted != uint64(s.Pending)+s.Done+s.Failed+s.Lost+s.Cancelled+s.Expired {
+		t.Fatalf("stats %+v; the model has %d pending, %d held", s, len(x.m.sends), x.m.held)
+	}
+	for _, c := range x.m.commands {
+		if _, began := x.released[x.orders[c.name]]; began != c.done {
+			t.Fatalf("%s began: %v; the model says %v, behind %d", c.name, began, c.done, len(c.behind))
+		}
+	}
+}
+
+func count[T any](seq func(func(T) bool)) (n int) {
+	for range seq {
+		n++
+	}
+	return n
+}
+
+func TestTheCoreAgainstAModel(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		x := &twin{
+			t: t, now: time.Now(), bells: map[schedule.ID]*bell{}, running: map[string]*run{}, watches: map[int]*watch{},
+			released: map[*order]string{}, orders: map[string]*order{}, entries: map[string]string{},
+		}
+		x.m = &model{limit: 6, lane: 2, keys: map[string]*modelKey{}}
+		x.c = newCore(Config{Queue: x.m.limit, Slow: time.Hour}, x)
+		x.c.lane = x.m.lane
+		t.Repeat(map[string]func(*rapid.T){
+			"send": x.send, "done": x.done, "take": x.take, "return": x.back, "cancel": x.cancel, "command": x.command,
+			"add": x.add, "pop": x.pop, "tick": x.tick, "pause": x.pauseAll,
+		})
+		// Whatever came before: when all is answered and called, nothing is left.
+		for range 10_000 {
+			key := slices.Sorted(maps.Keys(x.running))
+			switch {
+			case len(x.busy) > 0:
+				x.back(t)
+			case len(key) > 0:
+				x.finish(key[0], ipc.Outcome{Err: errors.New("end")})
+			case !x.c.speak.empty():
+				x.take(t)
+			default:
+				if x.c.waiting != 0 || x.c.stats.Held != 0 || x.c.orders != 0 || len(x.c.watches) != 0 || len(x.c.gated) != 0 {
+					t.Fatalf("left: %d waiting, %+v, %d commands, %d contexts, %d gated", x.c.waiting, x.c.stats, x.c.orders, len(x.c.watches), len(x.c.gated))
+				}
+				return
+			}
+		}
+		t.Fatal("it does not end")
+	})
+}
+
+func (x *twin) send(t *rapid.T) {
+	key := rapid.SampledFrom(modelKeys).Draw(t, "key")
+	target := rapid.SampledFrom([]string{"x", "y"}).Draw(t, "target")
+	policy := rapid.SampledFrom([]ipc.Policy{ipc.PolicyAll, ipc.PolicyLatest, ipc.PolicyFirst, ipc.PolicyReject, ipc.PolicyEach}).Draw(t, "policy")
+	w := &modelWait{name: fmt.Sprintf("s%d", x.c.stats.Accepted+x.c.stats.Refused), ctx: rapid.IntRange(0, 2).Draw(t, "context")}
+	task, err := ipc.NewTask(key, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task.Policy, task.Keep = policy, rapid.Bool().Draw(t, "keep")
+	a := &ask{task: task, ctx: background, then: func(v Value) { x.said(w.name, v) }}
+	if w.ctx > 0 {
+		done := x.context(w.ctx)
+		a.done, a.cancel = done, func() {}
+	}
+	r, fresh, err := x.c.send(a, x.now)
+	if fresh != nil {
+		x.watches[w.ctx] = fresh
+		fresh.stop = func() bool { return true }
+	}
+	want := "refused"
+	if x.m.held < x.m.limit {
+		want = x.m.enqueue(key, target, policy, task.Keep, w)
+	}
+	got := "waits"
+	switch {
+	case err != nil:
+		got = "refused"
+	case r != nil:
+		got = "begins"
+	}
+	if got != want {
+		t.Fatalf("send %s %s %s: %s, the model says %s", key, target, policy, got, want)
+	}
+	var fx effects
+	if got != "refused" {
+		x.m.held++
+		x.m.sends = append(x.m.sends, w)
+	}
+	if r != nil && rapid.IntRange(0, 5).Draw(t, "runner refuses") == 0 {
+		if !x.c.retract(r, errors.New("no room"), x.now, &fx) {
+			t.Fatal("Send does not tell that the runner refused")
+		}
+		k := x.m.key(key)
+		k.runs = nil
+		x.m.held--
+		x.m.sends = x.m.sends[:len(x.m.sends)-1]
+		if k.added || task.Keep { // the table knows that it failed
+			k.stored("", errors.New("no room"))
+		}
+	} else if r != nil {
+		x.begin(r)
+	}
+	x.after(&fx)
+}
+
+// contexts are told apart by their channels.
+var contexts = [...]chan struct{}{nil, make(chan struct{}), make(chan struct{})}
+
+func (x *twin) context(n int) <-chan struct{} { return contexts[n] }
+
+func (x *twin) done(t *rapid.T) {
+	keys := slices.Sorted(maps.Keys(x.running))
+	if len(keys) == 0 {
+		t.Skip()
+	}
+	o := ipc.Outcome{Value: ipc.Raw{byte(rapid.IntRange(1, 100).Draw(t, "value"))}}
+	if rapid.IntRange(0, 3).Draw(t, "fails") == 0 {
+		o = ipc.Outcome{Err: ipc.Errorf(ipc.KindTask, "oh")}
+	}
+	x.finish(rapid.SampledFrom(keys).Draw(t, "key"), o)
+}
+
+func (x *twin) finish(key string, o ipc.Outcome) {
+	r := x.running[key]
+	delete(x.running, key)
+	var fx effects
+	k := x.m.key(key)
+	mr := k.runs[0]
+	k.runs = k.runs[1:]
+	if mr.gen == k.gen && (k.added || mr.keep) {
+		k.stored(o.Value.String(), o.Err)
+	}
+	for _, w := range mr.waits {
+		x.m.tell(k, w, outcome(o, w.shared))
+		if w.entry {
+			x.entries[key] = ""
+		}
+	}
+	x.c.done(r, o, x.now, &fx)
+	x.learn() // before the next run begins
+	x.after(&fx)
+	x.c.done(r, ipc.Outcome{}, x.now, &fx) // a second one is ignored
+	x.compare()
+}
+
+func (k *modelKey) stored(value string, err error) {
+	if k.err = ""; err != nil {
+		k.err = err.Error()
+	} else {
+		k.good = value
+	}
+}
+
+func outcome(o ipc.Outcome, shared ipc.Shared) string {
+	if o.Err != nil {
+		return "error " + string(shared)
+	}
+	return o.Value.String() + " " + string(shared)
+}
+
+// said compares what a callback is told with what the model says.
+func (x *twin) said(name string, v Value) {
+	k := x.m.key(v.Key)
+	got := name + " " + outcome(v.Outcome, v.Shared)
+	if ipc.KindOf(v.Err) == ipc.KindCancelled {
+		got = name + " cancelled"
+	}
+	if len(k.told) == 0 || k.told[0] != got {
+		x.t.Fatalf("%s tells %q, the model says %q", v.Key, got, k.told)
+	}
+	k.told = k.told[1:]
+	k.calling++
+}
+
+func (x *twin) take(t *rapid.T) {
+	h := x.c.need()
+	if h == nil {
+		t.Skip()
+	}
+	w := x.c.take(h, x.now)
+	if w == nil {
+		t.Fatal("a hand was called and has nothing to do")
+	}
+	w.then(w.value())
+	x.busy = append(x.busy, h)
+	x.compare()
+}
+
+func (x *twin) back(t *rapid.T) {
+	if len(x.busy) == 0 {
+		t.Skip()
+	}
+	n := 0
+	if len(x.busy) > 1 {
+		n = rapid.IntRange(0, len(x.busy)-1).Draw(t, "hand")
+	}
+	h := x.busy[n]
+	x.busy = slices.Delete(x.busy, n, n+1)
+	key, send := h.row.key, h.at.entry == nil
+	var fx effects
+	x.c.returned(h, x.now, &fx)
+	x.c.rest(h)
+	x.m.key(key).calling--
+	if send {
+		x.m.held--
+	}
+	x.after(&fx)
+}
+
+func (x *twin) cancel(t *rapid.T) {
+	n := rapid.IntRange(1, 2).Draw(t, "context")
+	g := x.watches[n]
+	if g == nil {
+		t.Skip()
+	}
+	var fx effects
+	for _, w := range slices.Clone(x.m.sends) {
+		for _, key := range modelKeys {
+			if w.ctx == n && slices.ContainsFunc(x.m.key(key).runs, func(r *modelRun) bool { return slices.Contains(r.waits, w) }) {
+				x.m.leave(key, w)
+			}
+		}
+	}
+	x.c.withdraw(g, context.Canceled, x.now, &fx)
+	if len(x.c.watches) > 0 && x.c.watches[contexts[n]] != nil {
+		t.Fatal("someone still waits with a context that has ended")
+	}
+	delete(x.watches, n)
+	x.after(&fx)
+}
+
+func (x *twin) command(t *rapid.T) {
+	if len(x.m.commands) > 10 {
+		t.Skip()
+	}
+	o := &order{}
+	c := &modelCommand{name: fmt.Sprint("c", len(x.m.commands)), behind: slices.Clone(x.m.sends)}
+	x.m.commands = append(x.m.commands, c)
+	x.orders[c.name] = o
+	var fx effects
+	x.c.command(o, x.now, &fx)
+	x.after(&fx)
+}
+
+func (x *twin) add(t *rapid.T) {
+	key := rapid.SampledFrom(modelKeys).Draw(t, "key")
+	every, err := schedule.NewEvery(time.Duration(rapid.IntRange(1, 5).Draw(t, "period")) * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := ipc.NewTask(key, rapid.SampledFrom([]string{"x", "z"}).Draw(t, "target"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task.Policy = ipc.PolicyLatest
+	x.clear(key)
+	e := &entry{task: task, every: every}
+	x.m.key(key).added = true
+	name := x.entryName(key)
+	e.then = func(v Value) { x.said(name, v) }
+	var fx effects
+	x.c.add(e, x.now, &fx)
+	x.after(&fx)
+}
+
+func (x *twin) pop(t *rapid.T) {
+	key := rapid.SampledFrom(modelKeys).Draw(t, "key")
+	row := x.c.kept(key)
+	if row == nil {
+		t.Skip()
+	}
+	x.clear(key)
+	x.m.key(key).added = false
+	var fx effects
+	x.c.clear(row, "popped", x.now, &fx)
+	x.after(&fx)
+}
+
+// clear is what pop and add do to the model.
+func (x *twin) clear(key string) {
+	k := x.m.key(key)
+	k.good, k.err = "", ""
+	for _, r := range slices.Clone(k.runs) {
+		for _, w := range slices.Clone(r.waits) {
+			if w.entry {
+				x.m.leave(key, w)
+			}
+		}
+	}
+	k.gen++
+	x.entries[key] = ""
+}
+
+func (x *twin) tick(t *rapid.T) {
+	x.now = x.now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)
+	var fx effects
+	for _, id := range slices.SortedFunc(maps.Keys(x.bells), func(a, b schedule.ID) int { return x.bells[a].number - x.bells[b].number }) {
+		if b := x.bells[id]; b != nil && !b.at.IsZero() && !x.now.Before(b.at) {
+			b.at = time.Time{}
+			e, ok := b.item.(*entry)
+			idle := ok && e.pending == nil
+			b.item.ring(&x.c, x.now, &fx)
+			if idle && e.pending != nil && x.c.pause.holds(x.now) {
+				t.Fatalf("%s begins while paused", e.row.key)
+			}
+		}
+	}
+	x.learn()
+	x.after(&fx)
+	for _, row := range x.c.rows {
+		if e := row.entry; e != nil && e.pending == nil && !x.c.pause.holds(x.now) && !e.due.After(x.now) {
+			t.Fatalf("%s is due and does not run", row.key)
+		}
+	}
+}
+
+func (x *twin) pauseAll(t *rapid.T) {
+	x.c.pause = pause{on: true, until: x.now.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "s")) * time.Second)}
+	var fx effects
+	for _, key := range modelKeys { // in an order that can be repeated
+		if row := x.c.rows[key]; row != nil && row.entry != nil {
+			row.entry.ring(&x.c, x.now, &fx)
+		}
+	}
+	x.learn()
+	x.after(&fx)
+}
