@@ -101,9 +101,6 @@ func withDefaults(c Config) (Config, error) {
 	setDefault(&c.Queue, 100_000)
 	setDefault(&c.StartTimeout, 30*time.Second)
 	setDefault(&c.Grace, 10*time.Second)
-	if c.Env == nil {
-		c.Env = os.Environ()
-	}
 	if c.Log == nil {
 		c.Log = hclog.NewNullLogger()
 	}
@@ -128,5 +125,9 @@ func (c *Config) environment(worker string) []string {
 		fmt.Sprintf("MASTER_PROTOCOL=%d", ipc.Protocol),
 		"PYTHONUNBUFFERED=1",
 	}
-	return append(slices.Clone(c.Env), ours...) // of two settings of a name the last one holds
+	env := c.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	return append(slices.Clone(env), ours...) // of two settings of a name the last one holds
 }

@@ -13,6 +13,7 @@ import (
 
 	"fandango/cmd/master/shell"
 	"fandango/executor/evalx"
+	"fandango/internal/proc"
 	"fandango/ipc"
 )
 
@@ -42,6 +43,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	switch {
 	case len(args) > 0 && args[0] == workerVerb:
 		return evalx.Main(args[1:]) //nolint:contextcheck // a worker ends when its stdin does
+	case len(args) > 0 && args[0] == proc.SweepVerb:
+		return sweep(args[1:])
 	case len(args) > 0 && (args[0] == "--help" || args[0] == "-h"):
 		args = []string{"help"}
 	case len(args) > 0 && args[0] == "--version":

@@ -41,6 +41,7 @@ type session struct {
 	closed   bool // never to be started
 	endPools context.CancelFunc
 	endRule  context.CancelFunc
+	release  func() // gives back what takeCharge has taken
 	pooling  sync.WaitGroup
 	ruling   sync.WaitGroup
 }
@@ -137,6 +138,7 @@ func (s *session) start(ctx context.Context) {
 		return
 	}
 	s.started = true
+	s.release = takeCharge(s.log.Warn)
 	var pools, rule context.Context
 	pools, s.endPools = context.WithCancel(ctx)
 	rule, s.endRule = context.WithCancel(ctx)
@@ -160,6 +162,7 @@ func (s *session) end() {
 	s.pooling.Wait()
 	s.endRule()
 	s.ruling.Wait()
+	s.release()
 }
 
 // report tells of a part that ended with an error.
