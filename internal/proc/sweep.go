@@ -17,7 +17,7 @@ const SweepVerb = "__sweep"
 // StartSweeper starts self, a program that calls Sweep when its first argument is SweepVerb, as the sweeper of this
 // process: from now on what this process starts carries a mark, and when this process ends, however it ends, the sweeper
 // ends every process with the mark. It belongs to a whole program, and so is for a main to call, before it starts
-// anything. stop lets the sweeper do its work now, and waits for it.
+// anything. stop lets the sweeper do its work now, and does not wait for it.
 func StartSweeper(self string) (stop func(), err error) {
 	mark := fmt.Sprintf("%d-%s", os.Getpid(), rand.Text())
 	cmd := exec.Command(self, SweepVerb, mark)
@@ -34,10 +34,7 @@ func StartSweeper(self string) (stop func(), err error) {
 	if err := os.Setenv(markName, mark); err != nil {
 		return nil, fmt.Errorf("start the sweeper: %w", err)
 	}
-	return func() {
-		_ = line.Close()
-		_ = cmd.Wait() // it reports to nobody
-	}, nil
+	return func() { _ = line.Close() }, nil
 }
 
 // Sweep waits for the end of in, and then ends every process that carries the mark, until two looks in a row find none.
