@@ -161,7 +161,12 @@ func TestUnreadAndReadNow(t *testing.T) {
 		t.Errorf("ReadNow = %d, %v; want nothing there", n, err)
 	}
 	p.Kill()
-	<-p.Exited()
+	if err := p.Stdout.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(p.Stdout); len(rest) > 0 || err != nil {
+		t.Errorf("its stdout ends with %q, %v", rest, err)
+	}
 	if n, err := proc.ReadNow(p.Stdout, b); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("ReadNow = %d, %v; want EOF", n, err)
 	}
