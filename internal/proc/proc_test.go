@@ -51,7 +51,9 @@ func TestMain(m *testing.M) {
 				panic(err)
 			}
 			fmt.Println("ready")
-			select {}
+			for { // select {} alone is a deadlock, which Go ends
+				<-time.After(time.Hour)
+			}
 		},
 	})
 }
