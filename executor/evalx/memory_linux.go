@@ -35,6 +35,5 @@ func limitMemory(memory int64) error {
 		return fmt.Errorf("set RLIMIT_AS: %w", err)
 	}
 	debug.SetMemoryLimit(memory / 4 * 3) // collect harder before it comes to that
-	debug.SetTraceback("none")           // a dump of all stacks would push the reason out of the last lines that a master keeps
 	return nil
 }
