@@ -313,14 +313,21 @@ func (c *core) conclude(r *run, o ipc.Outcome, now time.Time, fx *effects) {
 	o.Queued += r.waited
 	r.outcome, r.ended = o, now
 	c.store(r)
+	var e *entry
 	for w := range r.waiters.all {
-		c.end(w, now, fx)
+		c.end(w, fx)
+		if w.entry != nil {
+			e = w.entry
+		}
+	}
+	if e != nil {
+		c.again(e, now, fx)
 	}
 	r.task, r.ctx, r.cancel = ipc.Task{}, nil, nil // its outcome may wait for a callback; this need not
 }
 
 // end puts a waiter, whose run has its outcome, in line for its callback.
-func (c *core) end(w *waiter, now time.Time, fx *effects) {
+func (c *core) end(w *waiter, fx *effects) {
 	w.place.leave()
 	c.waiting--
 	if w.entry == nil {
@@ -337,9 +344,6 @@ func (c *core) end(w *waiter, now time.Time, fx *effects) {
 		c.queue(row)
 	} else {
 		c.forget(w)
-	}
-	if w.entry != nil {
-		c.again(w.entry, now, fx)
 	}
 }
 
@@ -379,7 +383,7 @@ func (c *core) leave(w *waiter, err error, cancel bool, now time.Time, fx *effec
 	row := r.row
 	w.place.leave()
 	w.run, w.shared = &run{row: row, outcome: ipc.Outcome{Err: err}, ended: now}, ipc.SharedNone
-	c.end(w, now, fx)
+	c.end(w, fx)
 	switch {
 	case !r.waiters.empty():
 	case r.place.in != nil:

@@ -112,14 +112,18 @@ func (m *model) enqueue(key, target string, policy ipc.Policy, keep bool, w *mod
 }
 
 func (m *model) full(k *modelKey) bool {
-	return len(k.told)+k.calling >= m.lane && !slices.ContainsFunc(m.commands, func(c *modelCommand) bool { return !c.done })
+	return len(k.told)+k.calling >= m.lane && !slices.ContainsFunc(m.commands, m.waits)
+}
+
+// waits reports whether a Command has to wait for a send.
+func (m *model) waits(c *modelCommand) bool {
+	return slices.ContainsFunc(c.behind, func(w *modelWait) bool { return slices.Contains(m.sends, w) })
 }
 
 // advance begins what may begin, after something has changed.
 func (m *model) advance() {
 	for _, c := range m.commands {
-		c.behind = slices.DeleteFunc(c.behind, func(w *modelWait) bool { return !slices.Contains(m.sends, w) })
-		c.done = c.done || len(c.behind) == 0
+		c.done = c.done || !m.waits(c)
 	}
 	for _, k := range m.keys {
 		if len(k.runs) > 0 && !k.runs[0].begun && !m.full(k) {
