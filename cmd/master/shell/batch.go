@@ -57,7 +57,7 @@ func (b *Batch) Run(ctx context.Context) error {
 func (b *Batch) Follow(ctx context.Context, begin func(emit func(Result))) error {
 	l := b.lane(ctx)
 	begin(func(r Result) {
-		if size := len(r.Value); l.places.take(size) {
+		if size, ok := l.places.take(len(r.Value), false); ok {
 			l.Tally.read.Add(1)
 			l.results <- &numbered{size: size, Result: r}
 		}
@@ -107,16 +107,16 @@ func (l *lane) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !l.places.take(it.Size) {
+		n := &numbered{number: number}
+		var ok bool
+		if n.size, ok = l.places.take(it.Size, true); !ok {
 			return nil
 		}
 		l.Tally.read.Add(1)
-		n := &numbered{number: number, size: it.Size}
 		if it.Err == nil {
 			it.Err = l.Send(ctx, it.Task, func(r Result) {
 				n.Result = r
-				n.size += len(r.Value)
-				l.places.grow(len(r.Value))
+				n.size = l.places.settle(n.size, it.Size, len(r.Value))
 				l.results <- n
 			})
 		}
@@ -266,41 +266,51 @@ func (l *lane) flush() error {
 	return nil
 }
 
-// places are the lines that may be on their way, and the bytes that they may hold.
+// places are the lines that may be on their way, and the bytes that they may hold. How large a result will be is not
+// known when its line is read; it is taken to be like the last ones.
 type places struct {
 	mu     sync.Mutex
 	change sync.Cond
 	lines  int
 	bytes  int
+	result int // what a result is expected to hold
 	closed bool
 }
 
 func newPlaces() *places {
-	p := &places{}
+	p := &places{result: 256 << 10} // at first: a few hundred places, enough to keep workers busy
 	p.change.L = &p.mu
 	return p
 }
 
-// take waits for a place. It is false when there will be none.
-func (p *places) take(size int) bool {
+// take waits for a place for a line of so many bytes, and for a result still to come. It returns what the place may
+// hold, or false when there will be none.
+func (p *places) take(line int, result bool) (size int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !p.closed && p.lines > 0 && (p.lines >= Window || p.bytes+size > windowBytes) {
+	for !p.closed {
+		size = line
+		if result {
+			size += p.result
+		}
+		if p.lines == 0 || p.lines < Window && p.bytes+size <= windowBytes {
+			p.lines++
+			p.bytes += size
+			return size, true
+		}
 		p.change.Wait()
 	}
-	if p.closed {
-		return false
-	}
-	p.lines++
-	p.bytes += size
-	return true
+	return 0, false
 }
 
-// grow counts bytes that came to a place after it was taken.
-func (p *places) grow(n int) {
+// settle tells what a place that was taken for size bytes holds now: its line and its result.
+func (p *places) settle(size, line, result int) int {
 	p.mu.Lock()
-	p.bytes += n
+	p.bytes += line + result - size
+	p.result += (result - p.result) / 8
 	p.mu.Unlock()
+	p.change.Signal()
+	return line + result
 }
 
 // free gives a place back.

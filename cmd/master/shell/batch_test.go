@@ -315,3 +315,26 @@ func (g gated) Write(p []byte) (int, error) {
 	<-g.gate
 	return g.w.Write(p)
 }
+
+func TestLargeResultsLeaveFewTasksOnTheirWay(t *testing.T) {
+	var onTheirWay, most atomic.Int64
+	value, err := ipc.Encode(strings.Repeat("x", 1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(_ context.Context, task ipc.Task, then func(Result)) error {
+		most.Store(max(most.Load(), onTheirWay.Add(1)))
+		go func() {
+			then(Result{Key: task.Key, Outcome: ipc.Outcome{Value: value, Attempts: 1}})
+			onTheirWay.Add(-1)
+		}()
+		return nil
+	}
+	b := &bench{Batch: Batch{Send: send, Format: Bare, Out: io.Discard, Ordered: true}}
+	if err := b.start(t, t.Context(), strings.NewReader(numbers(1000)))(); err != nil {
+		t.Fatal(err)
+	}
+	if most.Load() > windowBytes/(256<<10) || b.Tally.done.Load() != 1000 {
+		t.Errorf("%d tasks with results of 1 MiB on their way at once, %d done", most.Load(), b.Tally.done.Load())
+	}
+}
