@@ -33,6 +33,7 @@ func over(b *testing.B, r ipc.Runner) *master.Master {
 }
 
 func newLine(b *testing.B) line {
+	b.Helper()
 	l := make(line, 4096)
 	var wg sync.WaitGroup
 	wg.Go(func() {

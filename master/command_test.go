@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -99,7 +100,7 @@ func TestEachCommandHasItsOwnResult(t *testing.T) {
 		var done sync.WaitGroup
 		for i := range 50 {
 			done.Go(func() {
-				if got, err := h.Command(bg, i, nil); err != nil || got.String() != fmt.Sprint(i) {
+				if got, err := h.Command(bg, i, nil); err != nil || got.String() != strconv.Itoa(i) {
 					t.Errorf("Command(%d) = %v, %v", i, got, err)
 				}
 			})

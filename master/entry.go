@@ -127,7 +127,7 @@ func (e *entry) ring(c *core, now time.Time, fx *effects) {
 	}
 	if missed > 0 && !e.paused { // what was due while paused is not missed
 		e.missed += missed
-		c.stats.Missed += uint64(missed) //nolint:gosec // it is positive
+		c.stats.Missed += uint64(missed)
 		fx.events = append(fx.events, Missed{Key: e.row.key, Runs: missed})
 	}
 	e.paused = false

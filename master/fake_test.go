@@ -241,21 +241,21 @@ func describe(e master.Event) string {
 	return fmt.Sprintf("%T", e)
 }
 
-func raw(t testing.TB, v any) ipc.Raw {
-	t.Helper()
+func raw(tb testing.TB, v any) ipc.Raw {
+	tb.Helper()
 	r, err := ipc.Encode(v)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
 
 // task makes a task; an option is its policy.
-func task(t testing.TB, key string, target any, policy ...ipc.Policy) ipc.Task {
-	t.Helper()
+func task(tb testing.TB, key string, target any, policy ...ipc.Policy) ipc.Task {
+	tb.Helper()
 	k, err := ipc.NewTask(key, target, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, p := range policy {
 		k.Policy = p

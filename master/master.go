@@ -84,7 +84,7 @@ func (m *Master) Send(ctx context.Context, t ipc.Task, then func(Value)) error {
 		if ctx.Err() != nil {
 			return ipc.Errorf(ipc.KindCancelled, "key %s: %w", quote(t.Key), context.Cause(ctx))
 		}
-		a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx)) // others may join, who go on when ctx ends
+		a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // it holds nothing. Others may join, who go on when ctx ends
 	}
 	var fx effects
 	now := m.lock()
@@ -96,7 +96,8 @@ func (m *Master) Send(ctx context.Context, t ipc.Task, then func(Value)) error {
 	if r == nil {
 		return err
 	}
-	err = m.runner.Submit(a.ctx, a.task, func(o ipc.Outcome) { m.done(r, o) })
+	err = m.runner.Submit(a.ctx, a.task, //nolint:contextcheck // it is ctx without its end
+		func(o ipc.Outcome) { m.done(r, o) })
 	if err == nil {
 		return nil
 	}

@@ -35,14 +35,13 @@ type modelKey struct {
 }
 
 type modelRun struct {
-	target    string
-	policy    ipc.Policy
-	gen       int
-	begun     bool
-	forsaken  bool // begun, and all have left
-	keep      bool
-	waits     []*modelWait
-	firstHeld bool
+	target   string
+	policy   ipc.Policy
+	gen      int
+	begun    bool
+	forsaken bool // begun, and all have left
+	keep     bool
+	waits    []*modelWait
 }
 
 type modelWait struct {

@@ -2,7 +2,7 @@ package master_test
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -142,7 +142,7 @@ func TestM06SendRacesTheEnd(t *testing.T) {
 			senders.Go(func() {
 				for n := range 100 {
 					outcomes.Add(1)
-					if err := m.Send(bg, task(t, fmt.Sprint(n%7), i), func(master.Value) { outcomes.Done() }); err != nil {
+					if err := m.Send(bg, task(t, strconv.Itoa(n%7), i), func(master.Value) { outcomes.Done() }); err != nil {
 						outcomes.Done()
 						wantKind(t, err, ipc.KindClosed)
 					}

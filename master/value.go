@@ -147,7 +147,7 @@ func (m *Master) Get(key string) (ipc.Raw, error) {
 	if v.State == Never {
 		return nil, &ipc.Error{Kind: ipc.KindInput, Message: "key " + quote(key) + " has no value yet", Cause: ErrNoValue}
 	}
-	return v.Outcome.Value, v.Err
+	return v.Value, v.Err
 }
 
 // Get returns the last value of a key as a T. Its errors are those of [Master.Get]; beside one of a failed run it

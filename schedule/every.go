@@ -39,6 +39,5 @@ func (e Every) Next(due, now time.Time) (next time.Time, missed int) {
 	if e.period <= 0 || late < 0 {
 		return due, 0
 	}
-	n := late / e.period
-	return due.Add(n * e.period).Add(e.period), int(n)
+	return due.Add(late - late%e.period).Add(e.period), int(late / e.period)
 }

@@ -69,9 +69,9 @@ func TestEveryDoesNotDrift(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		due, now, k := start, start, 0
+		due, k := start, 0
 		for range rapid.IntRange(1, 50).Draw(t, "runs") {
-			now = due.Add(time.Duration(rapid.Int64Range(0, 5*int64(period)).Draw(t, "late")))
+			now := due.Add(time.Duration(rapid.Int64Range(0, 5*int64(period)).Draw(t, "late")))
 			next, missed := e.Next(due, now)
 			k += missed + 1
 			if want := start.Add(time.Duration(k) * period); !next.Equal(want) {
@@ -92,7 +92,8 @@ func TestParseDuration(t *testing.T) {
 		"250ms": 250 * time.Millisecond, "3s": 3 * time.Second, "5m": 5 * time.Minute, "6h": 6 * time.Hour, "2d": 2 * day,
 		"3": 3 * time.Second, "0.1": 100 * time.Millisecond, "1e-3": time.Millisecond, "1E2": 100 * time.Second,
 		"1.5h": 90 * time.Minute, "1h30m": 90 * time.Minute, "2d12h": 60 * time.Hour, ".5s": 500 * time.Millisecond, "1.s": time.Second,
-		"0": 0, "0s": 0, "0.000": 0, "+5s": 5 * time.Second, " 5s ": 5 * time.Second, "5µs": 5 * time.Microsecond, "5us": 5 * time.Microsecond, "7ns": 7,
+		"0": 0, "0s": 0, "0.000": 0, "+5s": 5 * time.Second, "5µs": 5 * time.Microsecond, "5us": 5 * time.Microsecond, "7ns": 7,
+		"\t5s\n":                5 * time.Second,
 		"9223372036854775807ns": math.MaxInt64, "9223372036": 9223372036 * time.Second, "106751d": 106751 * day,
 	} {
 		if got, err := schedule.ParseDuration(in); err != nil || got != want {

@@ -65,5 +65,5 @@ func (h *heap) fix(i int, at int64, slot uint32) {
 }
 
 func (h *heap) put(i int, at int64, slot uint32) {
-	h.at[i], h.slot[i], h.place[slot] = at, slot, int32(i)
+	h.at[i], h.slot[i], h.place[slot] = at, slot, int32(i) //nolint:gosec // a heap of 2³¹ entries does not fit
 }

@@ -47,7 +47,7 @@ func (l *Loop[T]) Add(item T, at time.Time) ID {
 		slot, l.free = l.free[n-1], l.free[:n-1]
 		l.item[slot] = item
 	} else {
-		slot = uint32(len(l.item))
+		slot = uint32(len(l.item)) //nolint:gosec // see heap.put
 		l.item = append(l.item, item)
 		l.issue = append(l.issue, 0)
 		l.heap.place = append(l.heap.place, -1)

@@ -146,8 +146,7 @@ func TestLoopAgainstAModel(t *testing.T) {
 		var got []int64
 		base := time.Now().Add(-time.Hour) // all is due
 		ctx, cancel := context.WithCancel(t.Context())
-		var l *schedule.Loop[func() int64]
-		l = schedule.NewLoop(func(due func() int64, _ time.Time) {
+		l := schedule.NewLoop(func(due func() int64, _ time.Time) {
 			if at := due(); at >= 0 {
 				got = append(got, at)
 			} else {
