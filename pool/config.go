@@ -30,6 +30,10 @@ type Config struct {
 	StartTimeout time.Duration // from a worker's start to its first answer; 0: 30 s
 	Grace        time.Duration // how long running tasks may go on when Run's context ends; 0: 10 s; below 0: no limit
 
+	// Confine bounds what a worker may take: memory, processes, files, CPU time. It needs a call of Shim at the top of the
+	// program's main, and Linux. nil: as much as the caller.
+	Confine *Confine
+
 	// MaxWorkers lets the pool grow up to that many while tasks wait and no worker is idle; 0: Workers, it never grows.
 	// What it has grown by goes again after IdleAfter (0: 1 min) without work.
 	MaxWorkers int
@@ -41,6 +45,14 @@ type Config struct {
 	Log   hclog.Logger // what happens, for whoever looks for a fault; nil: nowhere
 	Event func(Event)  // is told what happens, from several goroutines at once, and must not block; nil: nobody
 }
+
+// Confine bounds what one worker, and each process that it starts, may take. A zero field sets no bound; any Confine also
+// means no core files, the default handling of all signals, and first in line when the system runs out of memory.
+type Confine = proc.Confine
+
+// Shim belongs at the very top of the main of a program whose pools confine their workers: the program is started once
+// more in between, to set the bounds before the worker begins.
+func Shim() { proc.Shim() }
 
 // Recycle says when a worker that is well is replaced. Its successor is started first, and it finishes what it runs. The
 // zero value never does it.

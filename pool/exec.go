@@ -77,7 +77,7 @@ func (w *worker) exec(c *call) (next *call) {
 		o.Err = ipc.Errorf(ipc.KindInput, "key %q: %w", c.task.Key, err)
 		return w.after(c, o)
 	}
-	process, err := p.spawner.Start(proc.Spec{Command: command, Env: p.cfg.environment(w.slot.name), Dir: p.cfg.Dir})
+	process, err := p.spawner.Start(proc.Spec{Command: command, Env: p.cfg.environment(w.slot.name), Dir: p.cfg.Dir, Confine: p.cfg.Confine})
 	if err != nil {
 		o.Err = ipc.Errorf(ipc.KindNoWorker, "%w", err)
 		return w.after(c, o)

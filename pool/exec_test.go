@@ -5,6 +5,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -127,4 +128,14 @@ func BenchmarkExec(b *testing.B) {
 	}
 	cancel()
 	<-ended
+}
+
+func TestConfinedWorkerSeesItsLimits(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("limits are set on Linux only")
+	}
+	p := startExec(t, pool.Config{Command: []string{"/bin/sh", "-c", "ulimit -n; ulimit -c"}, Workers: 1, Confine: &pool.Confine{Files: 50}})
+	if o := run(t, p, task(t, "k", "x")); o.Err != nil || o.Value.String() != `"50\n0\n"` {
+		t.Errorf("outcome = %v, %v", o.Value, o.Err)
+	}
 }

@@ -254,6 +254,19 @@ func TestCrashTellsExitAndLastWords(t *testing.T) {
 	}
 }
 
+func TestReasonOfALongDumpIsKept(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 1})
+	o := run(t, p, task(t, "k", "x:dump"))
+	e, ok := errors.AsType[*ipc.Error](o.Err)
+	if !ok || e.Exit == nil || len(e.Exit.Stderr) < 3 {
+		t.Fatalf("outcome = %+v", o)
+	}
+	lines := e.Exit.Stderr
+	if lines[0] != "fatal error: out of everything" || lines[len(lines)-1] != "goroutine 999" {
+		t.Errorf("first line %q, last %q", lines[0], lines[len(lines)-1])
+	}
+}
+
 func TestTimeoutKillsEveryKindOfHang(t *testing.T) { // O16, O17
 	for _, target := range []string{"x:hang", "x:stop", "x:ign", "x:cpu"} {
 		t.Run(target, func(t *testing.T) {

@@ -94,6 +94,13 @@ func playWorker([]string) {
 var misdeeds = map[string]func(key string, answer func(string, any)){
 	"x:exit":  func(string, func(string, any)) { os.Exit(0) },
 	"x:exit3": func(string, func(string, any)) { fmt.Fprintln(os.Stderr, "last words"); os.Exit(3) },
+	"x:dump": func(string, func(string, any)) {
+		fmt.Fprintln(os.Stderr, "fatal error: out of everything")
+		for i := range 1000 {
+			fmt.Fprintln(os.Stderr, "goroutine", i)
+		}
+		os.Exit(2)
+	},
 	"x:kill9": func(string, func(string, any)) { suicide(syscall.SIGKILL) },
 	"x:stop":  func(string, func(string, any)) { suicide(syscall.SIGSTOP) },
 	"x:hang":  func(string, func(string, any)) { hang() },

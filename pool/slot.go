@@ -194,7 +194,7 @@ func (s *slot) start() (*worker, error) {
 	s.starts++
 	command := p.command
 	p.mu.Unlock()
-	process, err := p.spawner.Start(proc.Spec{Command: command, Env: p.cfg.environment(s.name), Dir: p.cfg.Dir})
+	process, err := p.spawner.Start(proc.Spec{Command: command, Env: p.cfg.environment(s.name), Dir: p.cfg.Dir, Confine: p.cfg.Confine})
 	if err != nil {
 		return nil, err
 	}

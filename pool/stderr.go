@@ -3,6 +3,7 @@ package pool
 import (
 	"bufio"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -77,19 +78,33 @@ func parseLog(line string) (level hclog.Level, message string, facts []any) {
 	return level, message, facts
 }
 
-// stderrLog keeps a worker's last lines.
+// stderrLog keeps a worker's last lines, and the one that begins a dump: a stack of every goroutine may be longer than
+// what is kept, and the reason stands before it.
 type stderrLog struct {
-	mu    sync.Mutex
-	lines []string
-	size  int
+	mu     sync.Mutex
+	lines  []string
+	size   int
+	reason string // "": none, or still among lines
+	at     int    // how many lines later it leaves lines; 0: there is none
 }
+
+// dumps begin the lines with which runtimes announce their last words.
+var dumps = []string{"fatal error: ", "panic: ", "runtime: out of memory", "Fatal Python error: ", "Traceback (most recent call last)"}
 
 func (l *stderrLog) add(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, line)
 	l.size += len(line) + 1
+	if l.at == 0 && slices.ContainsFunc(dumps, func(d string) bool { return strings.HasPrefix(line, d) }) {
+		l.at = len(l.lines)
+	}
 	for len(l.lines) > 1 && (len(l.lines) > lastLines || l.size > lastBytes) {
+		if l.at > 0 {
+			if l.at--; l.at == 0 && l.reason == "" {
+				l.reason = l.lines[0]
+			}
+		}
 		l.size -= len(l.lines[0]) + 1
 		l.lines = l.lines[1:]
 	}
@@ -98,7 +113,10 @@ func (l *stderrLog) add(line string) {
 func (l *stderrLog) last() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]string(nil), l.lines...)
+	if l.reason == "" {
+		return slices.Clone(l.lines)
+	}
+	return append([]string{l.reason, "…"}, l.lines...)
 }
 
 // limiter lets rate bytes a second through and counts the others. One goroutine uses it.

@@ -23,6 +23,7 @@ type Spec struct {
 	Command []string // the program and its arguments; never given to a shell
 	Env     []string // its whole environment
 	Dir     string   // its working directory; "": the caller's
+	Confine *Confine // what it may take; nil: as much as the caller
 }
 
 // Spawner starts processes. A parent-death signal is sent when the thread that started the child ends, not when the
@@ -124,7 +125,13 @@ func startOnThisThread(spec Spec) (*Process, error) {
 }
 
 func startOnce(spec Spec) (p *Process, err error) {
-	cmd := exec.Command(spec.Command[0], spec.Command[1:]...)
+	command := spec.Command
+	if spec.Confine != nil {
+		if command, err = confined(command, spec.Confine); err != nil {
+			return nil, fmt.Errorf("start %s: %w", spec.Command[0], err)
+		}
+	}
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env, cmd.Dir = spec.Env, spec.Dir
 	cmd.SysProcAttr = attributes()
 

@@ -26,9 +26,10 @@ func TestMain(m *testing.M) {
 		return
 	}
 	proctest.Main(m, map[string]func([]string){
-		"master": playMaster,
-		"setsid": playSetsid,
-		"cat":    func([]string) { _, _ = io.Copy(os.Stdout, os.Stdin) },
+		"master":   playMaster,
+		"setsid":   playSetsid,
+		"appetite": playAppetite,
+		"cat":      func([]string) { _, _ = io.Copy(os.Stdout, os.Stdin) },
 		"info": func([]string) {
 			fds, _ := filepath.Glob("/proc/self/fd/*")
 			open := []string{}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"fandango/internal/proc"
 )
 
 const (
@@ -23,6 +25,7 @@ const (
 // Main is a package's TestMain. When the binary was started by a command line of Command, it plays that role instead of
 // running tests, and exits 0 when the role returns.
 func Main(m *testing.M, roles map[string]func(args []string)) {
+	proc.Shim()
 	if len(os.Args) > 1 {
 		if name, ok := strings.CutPrefix(os.Args[1], playPrefix); ok {
 			role, known := roles[name]
