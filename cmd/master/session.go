@@ -177,15 +177,7 @@ func (s *session) heed(ctx context.Context, outer <-chan struct{}, signals <-cha
 	for {
 		select {
 		case sig := <-signals:
-			switch meaning(sig) {
-			case interrupt:
-				s.leave(ctx, exitInterrupt, s.interruptGrace)
-			case terminate:
-				s.leave(ctx, exitTerm, s.grace)
-			case inform:
-				s.screen.Ask()
-			case nothing:
-			}
+			s.obey(ctx, sig)
 		case <-outer:
 			outer = nil
 			s.leave(ctx, exitTerm, s.grace)
@@ -194,8 +186,25 @@ func (s *session) heed(ctx context.Context, outer <-chan struct{}, signals <-cha
 			s.stop(stopError(exitNoWorker))
 			s.abort()
 		case <-over:
+			select {
+			case sig := <-signals: // it came before the end: the exit code says so
+				s.obey(ctx, sig)
+			default:
+			}
 			return
 		}
+	}
+}
+
+func (s *session) obey(ctx context.Context, sig os.Signal) {
+	switch meaning(sig) {
+	case interrupt:
+		s.leave(ctx, exitInterrupt, s.interruptGrace)
+	case terminate:
+		s.leave(ctx, exitTerm, s.grace)
+	case inform:
+		s.screen.Ask()
+	case nothing:
 	}
 }
 
@@ -206,6 +215,7 @@ func (s *session) leave(ctx context.Context, code stopError, grace time.Duration
 		return
 	}
 	s.stop(code) // before the pools refuse what they have, so that it is known why
+	s.ending.Store(true)
 	if n := s.running(); n > 0 {
 		them := "them"
 		if n == 1 {
