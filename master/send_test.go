@@ -346,10 +346,12 @@ func TestW18TheFirstOutcomeCounts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		done[0](ipc.Outcome{Value: raw(t, 1)})
-		done[0](ipc.Outcome{Value: raw(t, 2)})
+		first := done[0] // the next is added by another goroutine
+		for n := range 3 {
+			first(ipc.Outcome{Value: raw(t, n+1)})
+		}
 		synctest.Wait()
-		done[0](ipc.Outcome{Value: raw(t, 3)})
+		first(ipc.Outcome{Value: raw(t, 9)})
 		done[1](ipc.Outcome{Value: raw(t, 4)})
 		if got, want := n.take(), []string{"a 1", "b 4"}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
