@@ -10,6 +10,7 @@ declare -A wrong=(
   [ipc]=fandango/schedule
   [internal/proc]=fandango/schedule
   [internal/proctest]=fandango/master
+  [internal/evilworker]=fandango/master
   [schedule]=github.com/hashicorp/go-hclog
   [executor]=fandango/pool
   [executor/evalx]=fandango/master
