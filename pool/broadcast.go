@@ -33,21 +33,21 @@ func (p *Pool) Broadcast(ctx context.Context, t ipc.Task, keep bool, done func([
 		p.kept = append(slices.DeleteFunc(p.kept, func(k ipc.Task) bool { return k.Key == t.Key }), t)
 	}
 	all := &gathering{done: done}
-	var begin []*call
+	var begin []*worker
 	for _, s := range p.places() {
 		for _, w := range s.processes {
 			if w.greeted && !isClosed(w.leave) {
 				c := all.call(p, t)
 				if w.order(c) {
-					begin = append(begin, c)
+					begin = append(begin, w)
 				}
 				defer c.watch(ctx)
 			}
 		}
 	}
 	p.mu.Unlock()
-	for _, c := range begin {
-		c.on.next <- c
+	for _, w := range begin {
+		w.wake()
 	}
 	all.closed()
 	return nil
@@ -88,9 +88,9 @@ func (g *gathering) closed() {
 	}
 }
 
-// order needs pool.mu. It gives the worker a call of its own, and says whether the caller must send it on c.on.next.
+// order needs pool.mu. It gives the worker a call of its own, and says whether the caller must wake it.
 func (w *worker) order(c *call) bool {
-	if w.call != nil {
+	if w.flight.n > 0 {
 		c.state, c.on = callOrdered, w
 		w.orders = append(w.orders, c)
 		return false
@@ -101,8 +101,8 @@ func (w *worker) order(c *call) bool {
 }
 
 // replay needs pool.mu. It orders what is kept, in front of all else; the last one that is done tells the watch by
-// w.replayed. It returns the first call, for the caller to send on w.next; nil when nothing is kept.
-func (w *worker) replay() *call {
+// w.replayed. It says false when nothing is kept; else the caller wakes the worker.
+func (w *worker) replay() bool {
 	w.greeted = true
 	kept := w.pool.kept
 	left := len(kept)
@@ -124,11 +124,8 @@ func (w *worker) replay() *call {
 		c.state, c.on = callOrdered, w
 		w.orders = append(w.orders, c)
 	}
-	first := w.take()
-	if first != nil {
-		w.assign(first)
-	}
-	return first
+	w.fill()
+	return w.flight.n > 0
 }
 
 func describe(t ipc.Task) string {

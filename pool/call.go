@@ -18,8 +18,10 @@ type call struct {
 
 	// Guarded by pool.mu until state is callFinished; from then on nobody writes them.
 	state    callState
-	on       *worker     // where it runs
-	begun    time.Time   // when the writing of its tuple to the worker began; zero before
+	on       *worker     // the worker that has it
+	written  bool        // that worker's writer has it, or has written it
+	mark     int64       // where its tuple begins in what is written to that worker; the writer's
+	begun    time.Time   // when it became the one that the worker runs; zero before
 	clock    *time.Timer // of this run's timeout; nil without one
 	attempts int         // how often it was given to a worker that read from it
 	expiry   *time.Timer // of its deadline; nil without one
@@ -73,42 +75,40 @@ func stopAll(timer *time.Timer, unhook func() bool) {
 	}
 }
 
-// withdraw ends a call that waits; with evenRunning also one that runs, together with its worker.
+// withdraw ends a call that has not begun; with evenRunning also one that has, together with its worker.
 func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 	p := c.pool
 	p.mu.Lock()
 	switch {
-	case c.state == callWaiting || c.state == callOrdered:
-		if c.state == callWaiting {
-			p.waiting--
-		}
-		c.state = callFinished // its place in the queue is skipped when its turn comes
+	case c.state == callFinished:
 		p.mu.Unlock()
-		c.finish(ipc.Outcome{Err: why, Attempts: c.attempts, Queued: time.Since(c.queued)})
 		return
-	case c.state == callRunning && evenRunning && c.fate == nil:
-		c.fate = why
-		c.on.poke()
+	case c.state == callRunning && c.on.head() == c:
+		if evenRunning && c.fate == nil {
+			c.fate = why
+			c.on.poke()
+		}
+		p.mu.Unlock()
+		return
+	case c.state == callWaiting:
+		p.waiting--
 	}
+	c.state = callFinished // its place, in a queue or behind another one on a worker, is skipped when its turn comes
+	attempts := c.attempts
 	p.mu.Unlock()
+	c.finish(ipc.Outcome{Err: why, Attempts: attempts, Queued: time.Since(c.queued)})
 }
 
-// begin starts the clock of one run on w. The writer calls it just before it writes the tuple, and writes nothing when
-// it says false: the call is no longer w's.
-func (c *call) begin(w *worker) bool {
+// begin needs pool.mu. It starts the clock of one run on w.
+func (c *call) begin(w *worker) {
 	timeout := c.task.Timeout
 	if timeout == 0 {
 		timeout = c.pool.cfg.Timeout
 	}
-	c.pool.mu.Lock()
-	defer c.pool.mu.Unlock()
-	if c.state != callRunning || c.on != w {
-		return false
-	}
 	c.begun = time.Now()
 	c.attempts++
 	if timeout <= 0 {
-		return true
+		return
 	}
 	attempt := c.attempts
 	c.clock = time.AfterFunc(timeout, func() {
@@ -119,8 +119,10 @@ func (c *call) begin(w *worker) bool {
 			w.poke()
 		}
 	})
-	return true
 }
+
+// size is about what the call's tuple takes.
+func (c *call) size() int { return len(c.task.Key) + len(c.task.Target) + len(c.task.Args) + 16 }
 
 // endRun needs pool.mu. It forgets a run that came to nothing, before another one.
 func (c *call) endRun() {
@@ -165,6 +167,23 @@ func (q *deque) pushFront(c *call) {
 	q.head = (q.head - 1) & (len(q.ring) - 1)
 	q.ring[q.head] = c
 	q.n++
+}
+
+// at returns the i-th call.
+func (q *deque) at(i int) *call { return q.ring[(q.head+i)&(len(q.ring)-1)] }
+
+// remove takes one call out, wherever it is.
+func (q *deque) remove(c *call) {
+	for i := range q.n {
+		if q.at(i) == c {
+			for ; i < q.n-1; i++ {
+				q.ring[(q.head+i)&(len(q.ring)-1)] = q.at(i + 1)
+			}
+			q.n--
+			q.ring[(q.head+q.n)&(len(q.ring)-1)] = nil
+			return
+		}
+	}
 }
 
 // popFront returns nil when the queue is empty.

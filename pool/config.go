@@ -24,7 +24,10 @@ type Config struct {
 
 	Wire   ipc.Wire   // the encoding of the tuples; "": msgpack
 	Limits ipc.Limits // of one message, both ways
-	Queue  int        // how many tasks may wait for a worker; 0: 100,000
+	// Window is how many tasks a worker that claims `ordered` may have at once: one that runs, and those behind it. 0: as
+	// many as it has lately done in a millisecond, at most 256; 1: one at a time, as all others.
+	Window int
+	Queue  int // how many tasks may wait for a worker; 0: 100,000
 
 	Timeout      time.Duration // of a task that names none; 0: none
 	StartTimeout time.Duration // from a worker's start to its first answer; 0: 30 s
@@ -82,7 +85,7 @@ func withDefaults(c Config) (Config, error) {
 		return c, ipc.Errorf(ipc.KindInput, "pool: group name %q: it may have no slash and no newline", c.Name)
 	}
 	for name, n := range map[string]int64{
-		"Workers": int64(c.Workers), "MaxWorkers": int64(c.MaxWorkers), "Queue": int64(c.Queue), "IdleAfter": int64(c.IdleAfter),
+		"Workers": int64(c.Workers), "MaxWorkers": int64(c.MaxWorkers), "Queue": int64(c.Queue), "Window": int64(c.Window), "IdleAfter": int64(c.IdleAfter),
 		"Recycle.Tasks": int64(c.Recycle.Tasks), "Recycle.Age": int64(c.Recycle.Age), "Recycle.Memory": c.Recycle.Memory,
 		"Intensity.Failures": int64(c.Intensity.Failures), "Intensity.Within": int64(c.Intensity.Within),
 		"StartTimeout": int64(c.StartTimeout), "Poison.Suspect": int64(c.Poison.Suspect),

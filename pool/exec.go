@@ -38,49 +38,57 @@ func (s *slot) execLoop() {
 	p.mu.Lock()
 	w.ready, w.open, p.ready = true, p.phase == running, true
 	s.worker, s.state, s.since = w, StateReady, time.Now()
-	c := (*call)(nil)
-	if w.open {
-		c = p.takeWaiting()
-	}
-	w.hold(c)
+	w.fill()
+	w.hold()
 	p.mu.Unlock()
 	for {
-		if c == nil {
-			select {
-			case c = <-w.next:
-			case <-p.draining:
-			case <-s.dropped:
-			}
+		c := w.nextExec()
+		if c != nil {
+			w.exec(c)
+			continue
 		}
-		if c == nil { // nothing new; what was given to it in the last moment still runs
-			w.shut()
-			select {
-			case c = <-w.next:
-			default:
-				s.enter(nil, StateStopped)
-				return
-			}
+		select {
+		case <-w.feed:
+			continue
+		case <-p.draining:
+		case <-s.dropped:
 		}
-		c = w.exec(c)
+		w.shut()
+		if c = w.nextExec(); c == nil { // else it was given in the last moment, and still runs
+			s.enter(nil, StateStopped)
+			return
+		}
+		w.exec(c)
 	}
 }
 
-// exec runs one task in a process of its own, and returns the next one.
-func (w *worker) exec(c *call) (next *call) {
-	if !c.begin(w) {
-		return w.after(nil, ipc.Outcome{})
+// nextExec is the call that the slot has been given; nil: none.
+func (w *worker) nextExec() *call {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	c := w.head()
+	if c != nil {
+		c.written = true
+		w.beginHead()
 	}
+	return c
+}
+
+// exec runs one task in a process of its own.
+func (w *worker) exec(c *call) {
 	p := w.pool
 	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued)}
 	command, err := fill(p.cfg.Command, c.task.Target)
 	if err != nil {
 		o.Err = ipc.Errorf(ipc.KindInput, "key %q: %w", c.task.Key, err)
-		return w.after(c, o)
+		w.after(c, o)
+		return
 	}
 	process, err := p.spawner.Start(proc.Spec{Command: command, Env: p.cfg.environment(w.slot.name), Dir: p.cfg.Dir, Confine: p.cfg.Confine})
 	if err != nil {
 		o.Err = ipc.Errorf(ipc.KindNoWorker, "%w", err)
-		return w.after(c, o)
+		w.after(c, o)
+		return
 	}
 	p.mu.Lock()
 	w.process, w.begun = process, time.Now()
@@ -121,13 +129,14 @@ func (w *worker) exec(c *call) (next *call) {
 	p.mu.Lock()
 	fate := c.fate
 	w.process = nil
-	again := c.attempts <= c.task.Retries && (fate != nil && fate.Kind == ipc.KindTimeout || fate == nil && exit.Signal != 0)
+	again := c.state == callRunning && c.attempts <= c.task.Retries && (fate != nil && fate.Kind == ipc.KindTimeout || fate == nil && exit.Signal != 0)
 	if again {
 		c.endRun()
 	}
 	p.mu.Unlock()
 	if again && p.requeue(c, false) == nil {
-		return w.after(nil, ipc.Outcome{})
+		w.after(nil, ipc.Outcome{})
+		return
 	}
 	o.Ran = time.Since(c.begun)
 	switch {
@@ -142,22 +151,21 @@ func (w *worker) exec(c *call) (next *call) {
 	default:
 		o.Value, o.Err = out.value()
 	}
-	return w.after(c, o)
+	w.after(c, o)
 }
 
-// after finishes c, when it is not nil, and takes the next call.
-func (w *worker) after(c *call, o ipc.Outcome) (next *call) {
+// after finishes c, when it is not nil, and makes room for the next call.
+func (w *worker) after(c *call, o ipc.Outcome) {
 	p := w.pool
 	p.mu.Lock()
 	if c != nil {
 		c.state = callFinished
 	}
-	next = w.release()
+	w.release()
 	p.mu.Unlock()
 	if c != nil {
 		c.finish(o)
 	}
-	return next
 }
 
 func lastWords(lines []string) string {

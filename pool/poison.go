@@ -72,7 +72,7 @@ func (p *Pool) needCanary() {
 // idleCanary needs p.mu. It is nil when the canary is busy or not ready.
 func (p *Pool) idleCanary() *worker {
 	p.needCanary()
-	if w := p.canary.worker; w != nil && w.ready && w.open && w.call == nil {
+	if w := p.canary.worker; w != nil && w.ready && w.open && w.flight.n == 0 {
 		return w
 	}
 	return nil

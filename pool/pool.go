@@ -200,7 +200,7 @@ func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) e
 	p.mu.Unlock()
 
 	if w != nil {
-		w.next <- c
+		w.send(c)
 	}
 	if grow {
 		p.grow()
@@ -284,7 +284,7 @@ func (p *Pool) dropIdle(w *worker) {
 	}
 }
 
-// place needs p.mu. It gives c to an idle worker, and returns that for the caller to send c to; or lets c wait.
+// place needs p.mu. It gives c to an idle worker, and returns that for the caller to wake; or lets c wait.
 func (p *Pool) place(c *call, front bool) *worker {
 	var w *worker
 	queue := &p.queue
@@ -320,7 +320,7 @@ func (p *Pool) takeWaiting() *call {
 			return c
 		}
 		if w := p.place(c, false); w != nil {
-			w.next <- c // it is idle: its buffer is free
+			w.wake()
 		}
 	}
 }
@@ -368,7 +368,7 @@ func (p *Pool) requeue(c *call, front bool) error {
 	w := p.place(c, front)
 	p.mu.Unlock()
 	if w != nil {
-		w.next <- c
+		w.wake()
 	}
 	return nil
 }

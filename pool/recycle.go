@@ -65,7 +65,7 @@ func (w *worker) look(r *recycling) {
 	}
 	p := w.pool
 	p.mu.Lock()
-	idle := w.call == nil && w.open && time.Since(w.since) >= p.cfg.IdleAfter
+	idle := w.flight.n == 0 && w.open && time.Since(w.since) >= p.cfg.IdleAfter
 	p.mu.Unlock()
 	switch {
 	case !idle:

@@ -96,6 +96,7 @@ func (s *slot) loop() {
 		case l := <-s.ends:
 			s.alive--
 			s.ended(l)
+			l.judge()
 		case r := <-s.renewals:
 			s.renew(r)
 		case <-s.again.C:
@@ -214,8 +215,9 @@ type life struct {
 	key     string   // of the task that it was running; "" when none was
 	err     error    // why there was no process, why it was ended, or why it was never ready
 	ready   bool
-	healthy bool // it was of use: a new count of failures begins
-	retired bool // it was let go, or ended by itself with nothing to do and exit code 0
+	healthy bool   // it was of use: a new count of failures begins
+	judge   func() // lets its tasks have their outcomes, or another worker
+	retired bool   // it was let go, or ended by itself with nothing to do and exit code 0
 }
 
 // ended decides what follows a life, and tells of it.
@@ -355,8 +357,8 @@ func (s *slot) snapshot() Worker {
 	}
 	info.Served, info.Hello = w.served, w.claims
 	info.State, info.Since = w.state(), w.since
-	if w.call != nil && w.ready {
-		info.Key = w.call.task.Key
+	if c := w.head(); c != nil && w.ready {
+		info.Key = c.task.Key
 	}
 	return info
 }

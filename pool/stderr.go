@@ -44,8 +44,8 @@ func (w *worker) listen() {
 func (w *worker) heard(line string, lost int) {
 	w.pool.mu.Lock()
 	key := ""
-	if w.call != nil && w.ready {
-		key = w.call.task.Key
+	if c := w.head(); c != nil && w.ready {
+		key = c.task.Key
 	}
 	w.pool.mu.Unlock()
 	level, message, facts := parseLog(line)

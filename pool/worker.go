@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -21,7 +22,7 @@ type worker struct {
 	process *proc.Process
 	begun   time.Time
 
-	next     chan *call     // 1-buffered: what the writer is to write; there is never more than one
+	feed     chan struct{}  // 1-buffered: there is something for the writer
 	greet    chan ipc.Hello // 1-buffered: the answer to the greeting
 	replayed chan struct{}  // 1-buffered: what is kept has been repeated
 	broken   chan error     // 3-buffered: why the reader or the writer has ended, or a replay has failed
@@ -32,16 +33,22 @@ type worker struct {
 	onward   chan bool      // go on reading?
 
 	sent   counter // writes to stdin
-	mark   int64   // of sent, where the tuple of the call in flight begins; the writer's
 	stderr stderrLog
 	text   limiter
 
+	writing sync.Mutex // held by who writes to stdin: the writer, or the submitter of a small task
+	out     *ipc.Encoder
+
 	// Guarded by pool.mu.
-	call     *call   // in flight; nil: none
-	orders   []*call // calls for this worker alone, before all others
-	greeted  bool    // it has answered the greeting
-	ready    bool    // and repeated what is kept
-	open     bool    // it takes tasks
+	flight   deque         // the calls that it has, in order; it runs the first
+	batch    []*call       // for nextCalls, again and again
+	handed   int           // of flight, how many the writer has or has written
+	ahead    int           // bytes of flight
+	pace     time.Duration // what a task took lately
+	orders   []*call       // calls for this worker alone, before all others
+	greeted  bool          // it has answered the greeting
+	ready    bool          // and repeated what is kept
+	open     bool          // it takes tasks
 	endingAt time.Time
 	since    time.Time
 	served   int
@@ -53,7 +60,7 @@ func newWorker(s *slot, process *proc.Process) *worker {
 	now := time.Now()
 	w := &worker{
 		slot: s, pool: s.pool, process: process, begun: now, since: now,
-		next:     make(chan *call, 1),
+		feed:     make(chan struct{}, 1),
 		greet:    make(chan ipc.Hello, 1),
 		replayed: make(chan struct{}, 1),
 		broken:   make(chan error, 3),
@@ -64,7 +71,8 @@ func newWorker(s *slot, process *proc.Process) *worker {
 		onward:   make(chan bool),
 	}
 	if process != nil { // nil: there will be one per task
-		w.sent.w = process.Stdin
+		w.sent.file = process.Stdin
+		w.out = ipc.NewEncoder(&w.sent, s.pool.cfg.Wire, s.pool.cfg.Limits)
 	}
 	return w
 }
@@ -94,6 +102,9 @@ func (w *worker) live() life {
 	past := time.Now()
 	_ = w.process.Stdin.SetWriteDeadline(past)
 	writing.Wait()
+	w.writing.Lock() // a submitter may be about to write; it will find the pipe closed
+	sent := w.sent.n
+	w.writing.Unlock()
 	if w.pause(readDone, time.Second) {
 		w.onward <- false
 	} else { // a stranger outside its group keeps on writing
@@ -102,14 +113,14 @@ func (w *worker) live() life {
 	reading.Wait()
 	_ = w.process.Stderr.SetReadDeadline(past)
 	listening.Wait()
-	started := w.hasRead()
+	read := w.consumed(sent)
 
 	l.exit = exitOf(w.process.Reap(), &w.stderr)
 	w.pool.mu.Lock()
 	l.exit.Served, l.ready = w.served, w.ready
 	l.healthy = w.served > 0 || w.ready && time.Since(w.begun) > healthy
 	w.pool.mu.Unlock()
-	l.key = w.judge(&l.exit, why, started)
+	l.key, l.judge = w.judge(&l.exit, why, read)
 	l.retired = why == nil && l.key == "" && l.ready && (isClosed(w.leave) || l.exit.Code == 0)
 	if why == nil && (!l.ready || l.exit.Code == exitConfig) {
 		l.err = endedBeforeReady(l.exit)
@@ -162,7 +173,7 @@ func (w *worker) hail() {
 	w.pool.mu.Lock()
 	w.assign(c)
 	w.pool.mu.Unlock()
-	w.next <- c
+	w.wake()
 }
 
 var helloTarget = func() ipc.Raw {
@@ -173,11 +184,87 @@ var helloTarget = func() ipc.Raw {
 	return raw
 }()
 
-// assign needs pool.mu; the caller then sends c on w.next, without the lock.
+// head needs pool.mu. It is the call that the worker runs, or will run first; nil: it has none.
+func (w *worker) head() *call {
+	if w.flight.n == 0 {
+		return nil
+	}
+	return w.flight.at(0)
+}
+
+// assign needs pool.mu; the caller then wakes the worker.
 func (w *worker) assign(c *call) {
-	w.call = c
-	w.since = time.Now()
-	c.state, c.on, c.begun = callRunning, w, time.Time{}
+	if w.flight.n == 0 {
+		w.since = time.Now()
+	}
+	w.flight.pushBack(c)
+	w.ahead += c.size()
+	c.state, c.on, c.written, c.begun = callRunning, w, false, time.Time{}
+}
+
+// beginHead needs pool.mu. The clock of a call starts when it has been given to the writer and all before it have been
+// answered.
+func (w *worker) beginHead() {
+	c := w.head()
+	if c == nil || !c.written || !c.begun.IsZero() {
+		return
+	}
+	if c.state != callFinished {
+		c.begin(w)
+		return
+	}
+	// It was withdrawn while it waited behind another one: it must not run, if that can be helped.
+	c.begun = time.Now()
+	c.fate = ipc.Errorf(ipc.KindCancelled, "cancelled")
+	w.poke()
+}
+
+// A worker that claims `ordered` is fed ahead, so that it need not wait for its master between two tasks.
+const (
+	feedTime  = time.Millisecond // about so much work, by its pace, may be with a worker
+	feedAfter = 16               // answers, one at a time, until a pace is known
+	feedMost  = 256              // tasks
+	feedBytes = 64 << 10         // a pipe's worth
+)
+
+// window needs pool.mu. It is how many calls the worker may have.
+func (w *worker) window() int {
+	most := w.pool.cfg.Window
+	if !w.claims.Ordered || most == 1 || w.served < feedAfter {
+		return 1
+	}
+	if most == 0 {
+		most = feedMost
+	}
+	return max(1, min(most, int(feedTime/max(w.pace, 1))))
+}
+
+// fill needs pool.mu. It gives the worker as many of the calls that wait as it may have: its share, and nothing more
+// once the call that it runs has taken longer than feedTime.
+func (w *worker) fill() {
+	room := w.window() - w.flight.n
+	if c := w.head(); c != nil && room > 0 && !c.begun.IsZero() && time.Since(c.begun) > feedTime {
+		return
+	}
+	share := 1 + w.pool.waiting/max(1, len(w.pool.slots))
+	for range min(room, share) {
+		if w.flight.n > 0 && w.ahead > feedBytes {
+			return
+		}
+		c := w.take()
+		if c == nil {
+			return
+		}
+		w.assign(c)
+	}
+}
+
+// wake tells the writer that there is something for it. It needs no lock and does not block.
+func (w *worker) wake() {
+	select {
+	case w.feed <- struct{}{}:
+	default:
+	}
 }
 
 // poke needs no lock.
@@ -262,10 +349,10 @@ func (w *worker) welcome(claims ipc.Hello) error {
 	}
 	w.pool.mu.Lock()
 	w.claims = claims
-	c := w.replay()
+	replays := w.replay()
 	w.pool.mu.Unlock()
-	if c != nil {
-		w.next <- c
+	if replays {
+		w.wake()
 	} else {
 		w.replayed <- struct{}{}
 	}
@@ -280,29 +367,25 @@ func (w *worker) enter() {
 	w.ready, w.open = true, p.phase == running && !isClosed(w.leave)
 	p.ready, w.slot.err = true, nil
 	claims := w.claims
-	var c *call
-	if w.call == nil { // else a broadcast has come meanwhile
-		c = w.take()
-		w.hold(c)
+	if w.flight.n == 0 { // else a broadcast has come meanwhile
+		w.fill()
+		w.hold()
 	}
 	p.mu.Unlock()
 	p.cfg.Log.Info("worker ready", "worker", w.slot.name, "pid", w.process.PID(), "after", after)
 	p.cfg.Event(Ready{Worker: w.slot.name, PID: w.process.PID(), Hello: claims, After: after})
-	if c != nil {
-		w.next <- c
-	} else {
-		w.poke() // it may have to go at once
-	}
+	w.wake()
+	w.poke() // it may have to go at once
 	w.slot.readies <- w
 }
 
-// hold needs pool.mu. It gives an open worker its next call, or, with nil, makes it wait for one.
-func (w *worker) hold(c *call) {
+// hold needs pool.mu. It makes an open worker that has nothing to do wait for a call.
+func (w *worker) hold() {
+	if w.flight.n > 0 {
+		return
+	}
 	w.since = time.Now()
-	switch {
-	case c != nil:
-		w.assign(c)
-	case w.open && !w.slot.canary:
+	if w.open && !w.slot.canary {
 		w.pool.idle = append(w.pool.idle, w)
 	}
 }
@@ -342,10 +425,11 @@ func (w *worker) read() {
 func (w *worker) oldest() (string, bool) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if w.call == nil {
+	c := w.head()
+	if c == nil {
 		return "", false
 	}
-	return w.call.task.Key, true
+	return c.task.Key, true
 }
 
 // wrote is told what the worker wrote to stdout that is no answer.
@@ -358,21 +442,23 @@ func (w *worker) wrote(text []byte) {
 	w.pool.cfg.Event(Text{Worker: w.slot.name, Text: bytes.Clone(text), Lost: lost})
 }
 
-// answer matches one answer to the call in flight, tells its outcome and gives the worker its next call.
+// answer matches one answer to the call that the worker runs, and tells its outcome.
 func (w *worker) answer(a ipc.Answer) error {
 	p := w.pool
 	p.mu.Lock()
-	c := w.call
+	c := w.head()
 	if c == nil || c.begun.IsZero() || a.Key != c.task.Key {
 		p.mu.Unlock()
 		return ipc.Errorf(ipc.KindProtocol, "it answered key %s, which is not in flight on it", quote([]byte(a.Key)))
 	}
+	withdrawn := c.state == callFinished
 	c.state = callFinished
 	p.cleared(c.task.Key)
 	o := ipc.Outcome{
 		Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: time.Since(c.begun),
 	}
-	next := w.release()
+	w.pace += (o.Ran - w.pace) / 8
+	w.release()
 	sick := p.sickSince != nil && w.ready
 	p.mu.Unlock()
 
@@ -381,61 +467,116 @@ func (w *worker) answer(a ipc.Answer) error {
 	} else {
 		o.Value = bytes.Clone(a.Value) // the decoder's buffer is used again
 	}
-	if next != nil {
-		w.next <- next
+	if !withdrawn {
+		c.finish(o)
 	}
-	c.finish(o)
 	if sick {
 		p.recovered()
 	}
 	return nil
 }
 
-// release needs pool.mu. The call in flight is over: it returns the next one, for the caller to send on w.next.
-func (w *worker) release() (next *call) {
-	w.call = nil
+// release needs pool.mu. The call that the worker ran is over: the next one begins, and when few are left, more follow.
+func (w *worker) release() {
+	c := w.flight.popFront()
+	w.ahead -= c.size()
+	w.handed = max(0, w.handed-1)
+	w.beginHead()
 	if w.ready {
 		w.served++
 	}
-	next = w.take()
-	w.hold(next)
+	if w.flight.n == 0 {
+		w.fill()
+		w.hold()
+	}
+	if w.flight.n <= w.window()/2 || w.handed < w.flight.n {
+		w.wake()
+	}
 	if w.limit > 0 && w.served == w.limit {
 		w.slot.ask("tasks")
 	}
 	if !w.open || w.pool.phase >= drains {
 		w.poke()
 	}
-	return next
 }
 
-// write writes the tuples, one at a time.
+// write writes the tuples, as many as there are at a time.
 func (w *worker) write() {
-	e := ipc.NewEncoder(&w.sent, w.pool.cfg.Wire, w.pool.cfg.Limits)
 	for {
 		select {
 		case <-w.gone:
 			return
-		case c := <-w.next:
-			if !c.begin(w) {
-				continue
-			}
-			if w.slot.canary {
-				if err := w.pool.asideNow(c.task.Key); err != nil {
-					w.refuse(c, err)
-					continue
-				}
-			}
-			if err := e.Request(c.task.Key, c.task.Target, c.task.Args); err != nil {
-				w.refuse(c, err)
-				continue
-			}
-			w.mark = w.sent.n
-			if err := e.Flush(); err != nil {
-				w.broken <- &writeError{err}
-				return
-			}
+		case <-w.feed:
+		}
+		for more := true; more; {
+			w.writing.Lock()
+			more = w.writeSome(false)
+			w.writing.Unlock()
 		}
 	}
+}
+
+// smallTask is the size up to which a task for an idle worker is written by its submitter.
+const smallTask = 4 << 10
+
+// send writes a small call by itself, if that needs no waiting; else it leaves it to the writer.
+func (w *worker) send(c *call) {
+	if c.size() > smallTask || w.out == nil || !w.writing.TryLock() {
+		w.wake()
+		return
+	}
+	defer w.writing.Unlock()
+	w.writeSome(true)
+}
+
+// writeSome hands what waits for the writer to the process, in one write; at once, or not at all: then what is left is
+// the writer's. It says whether there may be more. It needs w.writing.
+func (w *worker) writeSome(atOnce bool) (more bool) {
+	for _, c := range w.nextCalls(!atOnce) {
+		mark := w.sent.n + int64(w.out.Buffered())
+		err := w.out.Request(c.task.Key, c.task.Target, c.task.Args)
+		if err == nil && w.slot.canary {
+			err = w.pool.asideNow(c.task.Key)
+		}
+		if err != nil {
+			w.refuse(c, err)
+			continue
+		}
+		c.mark = mark
+		more = true
+	}
+	w.sent.atOnce = atOnce
+	err := w.out.Flush()
+	switch {
+	case err == nil:
+		return more
+	case atOnce && errors.Is(err, os.ErrDeadlineExceeded):
+		w.wake()
+	case !isClosed(w.gone):
+		select {
+		case w.broken <- &writeError{err}:
+		default: // it is known already
+		}
+	}
+	return false
+}
+
+// nextCalls takes the calls that wait for the writer, and with fill as many more as the worker may have.
+func (w *worker) nextCalls(fill bool) []*call {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	if fill && w.open {
+		w.fill()
+	}
+	calls := w.batch[:0]
+	for ; w.handed < w.flight.n; w.handed++ {
+		c := w.flight.at(w.handed)
+		c.written = true
+		calls = append(calls, c)
+	}
+	w.batch = calls
+	w.beginHead()
+	return calls
 }
 
 // writeError tells the writer's errors from the reader's.
@@ -443,19 +584,28 @@ type writeError struct{ error }
 
 func (e *writeError) Unwrap() error { return e.error }
 
-// refuse finishes a call that does not fit the wire; the worker never saw it.
+// refuse finishes a call that does not fit the wire, or may not run; the worker never saw it.
 func (w *worker) refuse(c *call, err error) {
 	p := w.pool
 	p.mu.Lock()
+	withdrawn := c.state == callFinished
 	c.state = callFinished
-	c.attempts-- // it never ran,
-	next := w.release()
-	w.served-- // and nothing was served
-	p.mu.Unlock()
-	if next != nil {
-		w.next <- next
+	if !c.begun.IsZero() {
+		c.attempts-- // it never ran
 	}
-	c.finish(ipc.Outcome{Err: err, Attempts: c.attempts, Queued: time.Since(c.queued)})
+	w.flight.remove(c)
+	w.ahead -= c.size()
+	w.handed--
+	w.beginHead()
+	if w.flight.n == 0 {
+		w.fill()
+		w.hold()
+	}
+	w.wake()
+	p.mu.Unlock()
+	if !withdrawn {
+		c.finish(ipc.Outcome{Err: err, Attempts: c.attempts, Queued: time.Since(c.queued)})
+	}
 }
 
 // stdoutEnd is how long a worker may live on after it has closed its stdout.
@@ -530,7 +680,8 @@ func (w *worker) resume() {
 func (w *worker) overdue() bool {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	return w.call != nil && w.call.fate != nil
+	c := w.head()
+	return c != nil && c.fate != nil
 }
 
 // dumpTime is how long a worker may take to print its stacks before it is killed.
@@ -539,7 +690,8 @@ const dumpTime = 500 * time.Millisecond
 // view is what the system says about a worker whose task has timed out, before it is stopped.
 func (w *worker) view() string {
 	w.pool.mu.Lock()
-	timedOut := w.call != nil && w.call.fate != nil && w.call.fate.Kind == ipc.KindTimeout
+	c := w.head()
+	timedOut := c != nil && c.fate != nil && c.fate.Kind == ipc.KindTimeout
 	w.pool.mu.Unlock()
 	if !timedOut {
 		return ""
@@ -551,7 +703,7 @@ func (w *worker) view() string {
 // are among its last lines, by the signal that it named in its hello.
 func (w *worker) diagnose(view string) {
 	w.pool.mu.Lock()
-	c, signal := w.call, w.claims.Diagnose
+	c, signal := w.head(), w.claims.Diagnose
 	timedOut := c != nil && c.fate != nil && c.fate.Kind == ipc.KindTimeout
 	if timedOut {
 		c.fate.Trace = view
@@ -571,8 +723,8 @@ func (w *worker) diagnose(view string) {
 // condemn gives the call in flight its fate, if it has none.
 func (w *worker) condemn(fate *ipc.Error) {
 	w.pool.mu.Lock()
-	if w.call != nil && w.call.fate == nil {
-		w.call.fate = fate
+	if c := w.head(); c != nil && c.fate == nil {
+		c.fate = fate
 	}
 	w.pool.mu.Unlock()
 	w.poke()
@@ -582,7 +734,7 @@ func (w *worker) condemn(fate *ipc.Error) {
 func (w *worker) mayGo() bool {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	return (w.pool.phase >= drains || isClosed(w.leave)) && (w.call == nil || !w.ready)
+	return (w.pool.phase >= drains || isClosed(w.leave)) && (w.flight.n == 0 || !w.ready)
 }
 
 // How long a worker has for each way to be asked to end.
@@ -636,65 +788,105 @@ func (w *worker) shut() {
 	}
 }
 
-// hasRead says whether the process has read a byte of the tuple in flight. The writer has ended.
-func (w *worker) hasRead() bool {
-	consumed := w.sent.n
+// consumed is how much of what was written the process has read. Its writers have ended.
+func (w *worker) consumed(sent int64) int64 {
 	if unread, ok := w.process.Unread(); ok {
-		consumed -= int64(unread)
+		return sent - int64(unread)
 	}
-	return consumed > w.mark
+	return sent
 }
 
-// judge decides what becomes of the call that was in flight when the process ended, after all that it wrote was read.
-// It returns the key of a task that was running.
-func (w *worker) judge(exit *ipc.Exit, why error, started bool) (key string) {
+// judge decides what becomes of the calls that the process had when it ended, after all that it wrote was read. Only
+// the first one can have begun, and only if a byte of its tuple was read. It returns the key of a task that was running,
+// and what carries out the verdicts: the exit is told first, so that nobody reads of a failure before its cause.
+func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carryOut func()) {
 	p := w.pool
 	p.mu.Lock()
-	c := w.call
-	w.call = nil
-	orders := w.takeOrders()
-	p.mu.Unlock()
-	for _, o := range orders {
-		o.finish(ipc.Outcome{Worker: w.slot.name, Err: verdict(nil, why, exit), Queued: time.Since(o.queued)})
+	var behind []*call
+	first := w.flight.popFront()
+	for c := w.flight.popFront(); c != nil; c = w.flight.popFront() {
+		behind = append(behind, c)
 	}
-	if c == nil || c.task.Key == ipc.KeyHello {
-		return ""
+	orders := w.takeOrders()
+	var fate *ipc.Error
+	ran := false
+	if first != nil && first.task.Key != ipc.KeyHello {
+		fate = first.fate
+		ran = !first.begun.IsZero()
+		if ran && read <= first.mark {
+			first.attempts--
+			ran = false
+		}
+		if ran || fate != nil {
+			key = first.task.Key
+		}
+	}
+	p.mu.Unlock()
+	return key, func() {
+		for _, c := range slices.Backward(behind) { // so the first of them is in front again
+			w.giveBack(c, why, exit)
+		}
+		for _, c := range orders {
+			c.finish(ipc.Outcome{Worker: w.slot.name, Err: verdict(nil, why, exit), Queued: time.Since(c.queued)})
+		}
+		switch {
+		case first == nil || first.task.Key == ipc.KeyHello:
+		case !ran && fate == nil:
+			w.giveBack(first, why, exit)
+		default:
+			w.condemned(first, fate, why, exit)
+		}
+	}
+}
+
+// giveBack lets a call that never began on this worker wait for another one.
+func (w *worker) giveBack(c *call, why error, exit *ipc.Exit) {
+	p := w.pool
+	p.mu.Lock()
+	if c.state == callFinished { // withdrawn meanwhile
+		p.mu.Unlock()
+		return
+	}
+	c.endRun()
+	if c.own {
+		c.state = callFinished
+	}
+	p.mu.Unlock()
+	err := error(verdict(nil, why, exit))
+	if !c.own {
+		if err = p.requeue(c, true); err == nil {
+			return
+		}
+	}
+	c.finish(ipc.Outcome{Err: err, Attempts: c.attempts, Queued: time.Since(c.queued)})
+}
+
+// condemned is a call that ran when its worker ended, or was to be ended with it: it is tried again, or finished.
+func (w *worker) condemned(c *call, fate *ipc.Error, why error, exit *ipc.Exit) {
+	p := w.pool
+	if fate == nil && why == nil && !c.own {
+		p.crashed(w, c.task.Key, verdict(nil, nil, exit))
 	}
 	p.mu.Lock()
-	started = started && !c.begun.IsZero()
-	fate := c.fate
-	if !started && fate == nil && !c.own {
-		if !c.begun.IsZero() {
-			c.attempts-- // it never began
-		}
+	if c.state == callFinished { // withdrawn before it began
 		p.mu.Unlock()
-		if err := p.requeue(c, true); err != nil {
-			c.finish(ipc.Outcome{Err: err, Queued: time.Since(c.queued)})
-		}
-		return ""
+		return
 	}
-	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: time.Since(c.begun)}
-	if c.begun.IsZero() {
-		o = ipc.Outcome{Attempts: c.attempts, Queued: time.Since(c.queued)}
+	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: time.Since(c.queued)}
+	if !c.begun.IsZero() {
+		o.Queued, o.Ran = c.begun.Sub(c.queued), time.Since(c.begun)
 	}
-	if fate == nil && why == nil && !c.own {
-		p.mu.Unlock()
-		p.crashed(w, c.task.Key, verdict(nil, nil, exit))
-		p.mu.Lock()
-	}
-	again := c.attempts <= c.task.Retries && (fate == nil || fate.Kind == ipc.KindTimeout)
+	again := !c.own && c.attempts <= c.task.Retries && (fate == nil || fate.Kind == ipc.KindTimeout)
 	c.endRun()
 	p.mu.Unlock()
-
 	if again && p.requeue(c, false) == nil {
-		return c.task.Key
+		return
 	}
 	p.mu.Lock()
 	c.state = callFinished // as requeue has left it, or because nobody asked it
 	p.mu.Unlock()
 	o.Err = verdict(fate, why, exit)
 	c.finish(o)
-	return c.task.Key
 }
 
 // verdict is the error of a call that was running when its worker ended.
@@ -719,7 +911,7 @@ func (w *worker) state() State {
 		return StateEnding
 	case !w.ready:
 		return StateStarting
-	case w.call != nil:
+	case w.flight.n > 0:
 		return StateBusy
 	}
 	return StateReady
@@ -740,14 +932,19 @@ func (s source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// counter counts the bytes that it writes. One goroutine writes; others read n when that has ended.
+// counter counts the bytes that it writes to a pipe. Who writes holds worker.writing.
 type counter struct {
-	w io.Writer
-	n int64
+	file   *os.File
+	n      int64
+	atOnce bool // write what the pipe takes now; the rest is os.ErrDeadlineExceeded
 }
 
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
+func (c *counter) Write(b []byte) (n int, err error) {
+	if c.atOnce {
+		n, err = proc.WriteNow(c.file, b)
+	} else {
+		n, err = c.file.Write(b)
+	}
 	c.n += int64(n)
 	return n, err
 }

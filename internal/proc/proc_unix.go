@@ -85,6 +85,35 @@ func ReadNow(f *os.File, b []byte) (n int, err error) {
 	return n, nil
 }
 
+// WriteNow writes as much as a pipe takes at this moment. When that is not all, the error is os.ErrDeadlineExceeded.
+func WriteNow(f *os.File, b []byte) (n int, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	cerr := conn.Control(func(fd uintptr) {
+		for n < len(b) {
+			var wrote int
+			wrote, err = syscall.Write(int(fd), b[n:])
+			if wrote > 0 {
+				n += wrote
+			}
+			if err != nil && !errors.Is(err, syscall.EINTR) {
+				return
+			}
+		}
+	})
+	switch {
+	case cerr != nil:
+		return n, cerr
+	case errors.Is(err, syscall.EAGAIN):
+		return n, os.ErrDeadlineExceeded
+	case err != nil:
+		return n, os.NewSyscallError("write", err)
+	}
+	return n, nil
+}
+
 // explain says what a start's error hides: that a script is there, but its interpreter is not.
 func explain(spec Spec, err error) error {
 	name := spec.Command[0]

@@ -57,6 +57,9 @@ func (*Exit) describe(*os.ProcessState) {}
 // ReadNow cannot read without waiting here, and so reads nothing.
 func ReadNow(*os.File, []byte) (n int, err error) { return 0, os.ErrDeadlineExceeded }
 
+// WriteNow cannot write without waiting here, and so writes nothing.
+func WriteNow(*os.File, []byte) (n int, err error) { return 0, os.ErrDeadlineExceeded }
+
 func explain(spec Spec, err error) error { return fmt.Errorf("start %s: %w", spec.Command[0], err) }
 
 // RSS is not known here.
