@@ -1,0 +1,165 @@
+//go:build unix
+
+// Package evilworker is a worker that does whatever wrong its target names: the misdeeds of the catalogue of faults, for
+// a test binary and for cmd/chaos to play. It can also misbehave at its start, and it keeps a ledger of the tasks that it
+// began, which no master can make look better.
+//
+// Its environment says how it is to be:
+//
+//	EVIL_START=exitN        exit with code N before the first answer
+//	EVIL_START=text         print a banner on stdout, then serve
+//	EVIL_START=slow:SECONDS serve only after a while
+//	EVIL_START=hang         read nothing and answer nothing, ever
+//	EVIL_START=early        answer a request that nobody has sent
+//	EVIL_START=until:PATH   exit 1 as long as there is no such file
+//	EVIL_CLAIM=SIGNAL       claim in the hello that this signal makes it print its stacks
+//	EVIL_LEDGER=PATH        note there each task that it begins; see ReadLedger
+package evilworker
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"fandango/ipc"
+)
+
+// worker is this process.
+type worker struct {
+	in     *ipc.Decoder
+	out    *ipc.Encoder
+	ledger *ledger // nil: none is kept
+}
+
+// task is the request that it works on.
+type task struct {
+	*worker
+	key  string
+	args ipc.Raw
+}
+
+// Serve plays the worker on stdin and stdout until stdin ends, or until a misdeed ends the process.
+func Serve() {
+	begin(os.Getenv("EVIL_START"))
+	w := &worker{
+		in:     ipc.NewDecoder(os.Stdin, ipc.DecoderConfig{}),
+		out:    ipc.NewEncoder(os.Stdout, ipc.Msgpack, ipc.Limits{}),
+		ledger: openLedger(os.Getenv("EVIL_LEDGER")),
+	}
+	for {
+		r, err := w.in.Request()
+		if err != nil {
+			return
+		}
+		t := &task{w, r.Key, r.Args}
+		if r.Key == ipc.KeyHello {
+			t.hello()
+			continue
+		}
+		if w.ledger != nil {
+			w.ledger.note(r.Key)
+		}
+		target, _ := r.Target.Text()
+		if deed, known := deeds[target]; known {
+			deed.do(t)
+		} else {
+			t.fail("no such target: " + target)
+		}
+	}
+}
+
+// begin is the start, as it is wanted.
+func begin(how string) {
+	kind, arg, _ := strings.Cut(how, ":")
+	switch kind {
+	case "":
+	case "text":
+		write("Welcome to a library that greets on stdout\n")
+	case "slow":
+		seconds, err := strconv.ParseFloat(arg, 64)
+		check(err)
+		<-time.After(time.Duration(seconds * float64(time.Second)))
+	case "hang":
+		hang()
+	case "early":
+		write("\x92\xa5early\x01")
+	case "until":
+		if _, err := os.Stat(arg); err != nil {
+			os.Exit(1)
+		}
+	default:
+		code, err := strconv.Atoi(strings.TrimPrefix(kind, "exit"))
+		check(err)
+		fmt.Fprintf(os.Stderr, "exiting with %d\n", code)
+		os.Exit(code)
+	}
+}
+
+// hello knows the greeting only when it has something to claim, as the simplest worker would not.
+func (t *task) hello() {
+	if signal := os.Getenv("EVIL_CLAIM"); signal != "" {
+		t.answer(map[string]any{"name": "evil", "diagnose": signal})
+		return
+	}
+	t.fail("no such target: " + t.key)
+}
+
+func (t *task) answer(v any) { t.answerAs(t.key, v) }
+
+func (t *task) answerAs(key string, v any) {
+	raw, err := ipc.Encode(v)
+	check(err)
+	check(t.out.Answer(key, raw))
+	t.flush()
+}
+
+func (t *task) fail(why string) {
+	check(t.out.Failure(t.key, ipc.Errorf(ipc.KindTask, "%s", why)))
+	t.flush()
+}
+
+// flush ends the process when nobody reads any more.
+func (t *task) flush() {
+	if t.out.Flush() != nil {
+		os.Exit(0)
+	}
+}
+
+// head is the beginning of an honest answer: all but its value.
+func (t *task) head() string {
+	key, err := ipc.Encode(t.key)
+	check(err)
+	return "\x92" + string(key)
+}
+
+// send writes an answer whose value is these bytes.
+func (t *task) send(value string) { write(t.head() + value) }
+
+// arg decodes the i-th of the args into v, which keeps what it has when there is none.
+func (t *task) arg(i int, v any) {
+	var args []ipc.Raw
+	if t.args != nil {
+		check(t.args.Decode(&args))
+	}
+	if i < len(args) {
+		check(args[i].Decode(v))
+	}
+}
+
+func write(s string) { _, _ = os.Stdout.WriteString(s) }
+
+// hang never returns; select {} alone is a deadlock, which Go ends.
+func hang() {
+	for {
+		<-time.After(time.Hour)
+	}
+}
+
+// check is for what only a mistake in a test can bring about.
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
