@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -287,14 +286,14 @@ func TestTimeoutKillsEveryKindOfHang(t *testing.T) { // O16, O17
 }
 
 func TestTimeoutTellsWhatTheWorkerWasDoing(t *testing.T) {
-	env := append(os.Environ(), "CLAIM=SIGQUIT", "GOTRACEBACK=all")
+	env := with("EVIL_CLAIM=SIGQUIT", "GOTRACEBACK=all")
 	p, _ := start(t, pool.Config{Workers: 1, Env: env, Timeout: 200 * time.Millisecond})
 	o := run(t, p, task(t, "k", "x:hang"))
 	e, ok := errors.AsType[*ipc.Error](o.Err)
 	if !ok || e.Kind != ipc.KindTimeout || e.Exit == nil {
 		t.Fatalf("outcome = %+v, want a timeout with an exit", o)
 	}
-	if dump := strings.Join(e.Exit.Stderr, "\n"); !strings.Contains(dump, "pool_test.hang(") {
+	if dump := strings.Join(e.Exit.Stderr, "\n"); !strings.Contains(dump, "evilworker.hang(") {
 		t.Errorf("the dump does not name the function that hangs:\n%s", dump)
 	}
 	if runtime.GOOS == "linux" && !strings.Contains(e.Trace, "State:") {
@@ -304,12 +303,12 @@ func TestTimeoutTellsWhatTheWorkerWasDoing(t *testing.T) {
 
 func TestTimeoutOfTheTaskBeatsThatOfThePool(t *testing.T) {
 	p, _ := start(t, pool.Config{Workers: 1, Timeout: 50 * time.Millisecond})
-	slow := task(t, "slow", "x:slowanswer")
+	slow := task(t, "slow", "x:late")
 	slow.Timeout = -1
 	if o := run(t, p, slow); o.Err != nil {
 		t.Errorf("without a timeout: %v", o.Err)
 	}
-	hasty := task(t, "hasty", "x:slowanswer")
+	hasty := task(t, "hasty", "x:late")
 	hasty.Timeout = 20 * time.Millisecond
 	if o := run(t, p, hasty); !errors.Is(o.Err, ipc.ErrTimeout) || !strings.Contains(o.Err.Error(), "20ms") {
 		t.Errorf("outcome = %+v, want a timeout after 20ms", o)
@@ -436,7 +435,7 @@ func TestExit78IsFinal(t *testing.T) {
 
 func TestQueueFullIsSaid(t *testing.T) { // M26
 	p, _ := start(t, pool.Config{Workers: 1, Queue: 2})
-	running := task(t, "running", "x:slowanswer")
+	running := task(t, "running", "x:late")
 	first := submit(t, p, running)
 	waitState(t, p, pool.StateBusy)
 	second, third := submit(t, p, task(t, "2", "echo")), submit(t, p, task(t, "3", "echo"))
@@ -491,7 +490,7 @@ func TestCancel(t *testing.T) {
 
 func TestDeadlineExpiresInTheQueue(t *testing.T) {
 	p, _ := start(t, pool.Config{Workers: 1})
-	running := submit(t, p, task(t, "running", "x:slowanswer"))
+	running := submit(t, p, task(t, "running", "x:late"))
 	late := task(t, "late", "echo")
 	late.Deadline = 20 * time.Millisecond
 	if o := run(t, p, late); !errors.Is(o.Err, ipc.ErrExpired) || o.Attempts != 0 {
@@ -502,7 +501,7 @@ func TestDeadlineExpiresInTheQueue(t *testing.T) {
 
 func TestDrainLetsRunningTasksFinish(t *testing.T) {
 	p, _ := start(t, pool.Config{Workers: 1})
-	running := submit(t, p, task(t, "running", "x:slowanswer"))
+	running := submit(t, p, task(t, "running", "x:late"))
 	waitState(t, p, pool.StateBusy)
 	waiting := submit(t, p, task(t, "waiting", "echo"))
 	p.Drain(-1)
@@ -537,7 +536,7 @@ func TestGraceEndsWhatDoesNotFinish(t *testing.T) {
 
 func TestGroupGoesWithItsWorker(t *testing.T) { // O21
 	p, _ := start(t, pool.Config{Workers: 1})
-	if o := run(t, p, task(t, "k", "x:child")); o.Err != nil {
+	if o := run(t, p, task(t, "k", "x:kids")); o.Err != nil {
 		t.Fatal(o.Err)
 	}
 	run(t, p, task(t, "end", "x:kill9"))

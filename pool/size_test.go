@@ -5,6 +5,7 @@ package pool_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -252,7 +253,7 @@ func TestPoolGrowsWhileTasksWaitAndShrinksWhenIdle(t *testing.T) {
 	waitReady(t, p, 1)
 	var running []<-chan ipc.Outcome
 	for i := 0; len(p.Workers()) < 3; i++ {
-		running = append(running, submit(t, p, task(t, strconv.Itoa(i), "x:slowanswer")))
+		running = append(running, submit(t, p, task(t, strconv.Itoa(i), "x:late")))
 		<-time.After(5 * time.Millisecond)
 		if i > 1000 {
 			t.Fatal("it never grew to 3 workers")
@@ -272,7 +273,7 @@ func TestPoolGrowsWhileTasksWaitAndShrinksWhenIdle(t *testing.T) {
 func TestUnhealthyIsSaidOnceAndHeals(t *testing.T) { // O09, P3
 	flag := t.TempDir() + "/healed"
 	p, log := start(t, pool.Config{
-		Workers: 1, Command: proctest.Command("until", flag), Intensity: pool.Intensity{Failures: 3},
+		Workers: 1, Env: with("EVIL_START=until:" + flag), Intensity: pool.Intensity{Failures: 3},
 	})
 	var told atomic.Int32
 	waitFor(t, log, func(pool.Unhealthy) bool { told.Add(1); return true })
@@ -283,7 +284,9 @@ func TestUnhealthyIsSaidOnceAndHeals(t *testing.T) { // O09, P3
 		t.Errorf("worker = %+v, want its error", w)
 	}
 	waitFor(t, log, func(e pool.StartFailed) bool { return e.Attempt >= 5 })
-	note(flag, "healed")
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if o := run(t, p, task(t, "k", "echo")); o.Err != nil {
 		t.Fatal(o.Err)
 	}

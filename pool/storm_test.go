@@ -6,16 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"fandango/internal/evilworker"
 	"fandango/ipc"
 	"fandango/pool"
 )
@@ -35,8 +34,8 @@ func TestKillStorm(t *testing.T) {
 
 func killStorm(t *testing.T, retries int) {
 	t.Helper()
-	p, _ := start(t, pool.Config{Workers: 4})
 	ledger := filepath.Join(t.TempDir(), "ledger")
+	p, _ := start(t, pool.Config{Workers: 4, Env: with("EVIL_LEDGER=" + ledger)})
 	tasks := *kills * *storm
 	outcomes := make([]atomic.Int32, tasks)
 	var done, crashed, strange atomic.Int64
@@ -55,7 +54,7 @@ func killStorm(t *testing.T, retries int) {
 	}()
 	for i := range tasks {
 		all.Add(1)
-		one := task(t, strconv.Itoa(i), "ledger", ledger)
+		one := task(t, strconv.Itoa(i), "echo")
 		one.Retries = retries
 		err := p.Submit(t.Context(), one, func(o ipc.Outcome) {
 			outcomes[i].Add(1)
@@ -84,12 +83,8 @@ func killStorm(t *testing.T, retries int) {
 		}
 	}
 	begun := map[string]int{}
-	written, err := os.ReadFile(ledger)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key := range strings.Lines(string(written)) {
-		begun[strings.TrimSpace(key)]++
+	for _, key := range keys(t, ledger) {
+		begun[key]++
 	}
 	most := 0
 	for key, n := range begun {
@@ -115,12 +110,11 @@ func killOne(p *pool.Pool) bool {
 	return takes && syscall.Kill(-w.PID, syscall.SIGKILL) == nil
 }
 
-// lines are what the workers noted, in one line.
-func lines(t *testing.T, path string) string {
+// keys are those of the tasks that the workers began, by their own ledger.
+func keys(t *testing.T, ledger string) (keys []string) {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
+	if err := evilworker.ReadLedger(ledger, func(e evilworker.Entry) { keys = append(keys, e.Key) }); err != nil {
 		t.Fatal(err)
 	}
-	return strings.Join(strings.Split(strings.TrimSpace(string(b)), "\n"), " ")
+	return keys
 }
