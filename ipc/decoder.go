@@ -9,9 +9,10 @@ import (
 
 // Request is a message down to a worker. Its Raws are valid until the decoder's next call.
 type Request struct {
-	Key    string
-	Target Raw
-	Args   Raw // nil: nil or absent on the wire
+	Key     string
+	Target  Raw
+	Args    Raw // nil: nil or absent on the wire
+	Options Raw // as Args: for a worker that claims options, mostly a [RequestOptions]
 }
 
 // Answer is a message up from a worker. Its Raw is valid until the decoder's next call.
@@ -43,9 +44,9 @@ type Decoder struct {
 	lim Limits
 	err error // why it is dead
 
-	// the message that was found; second is nil when it is absent
-	key           string
-	first, second Raw
+	// the message that was found; what is absent is nil, and only a request has a third
+	key                  string
+	first, second, third Raw
 
 	buf     []byte
 	pos     int   // what is before it has been handed out
@@ -75,6 +76,9 @@ func (d *Decoder) Request() (Request, error) {
 	r := Request{Key: d.key, Target: d.first}
 	if !d.second.IsNil() {
 		r.Args = d.second
+	}
+	if !d.third.IsNil() {
+		r.Options = d.third
 	}
 	return r, nil
 }

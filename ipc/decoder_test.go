@@ -27,7 +27,9 @@ func events(d *Decoder, answers bool) (list []string) {
 		} else {
 			var r Request
 			r, err = d.Request()
-			got = fmt.Sprintf("%s: %s %s", r.Key, r.Target, r.Args)
+			if got = fmt.Sprintf("%s: %s %s", r.Key, r.Target, r.Args); r.Options != nil {
+				got += fmt.Sprintf(" with %s", r.Options)
+			}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
@@ -89,6 +91,7 @@ func TestAnswers(t *testing.T) {
 		{"banner", Msgpack, "hello\n\x92\xa1k\x05", []string{"k = 5"}, "hello\n"},
 		{"text after", Msgpack, "\x92\xa1k\x05bye", []string{"k = 5"}, "bye"},
 		{"text only", Msgpack, "bye \xe2\x82\xac \xff\n", nil, "bye \xe2\x82\xac \xff\n"},
+		{"a request is no answer", Msgpack, "\x94\xa1k\x05\xc0\xc0", nil, "\x94\xa1k\x05\xc0\xc0"}, // W10
 		{"other arrays are text", Msgpack, "\x90\x91\xa1k\x94\xc0\x05\x92\xa1k\x05", []string{"k = 5"}, "\x90\x91\xa1k\x94\xc0\x05"},
 		{"a character with 0x92 in it", Msgpack, "\xc3\x92\xe2\x92\x93\xf0\x92\x93\x92x\x92\xa1z\x05", []string{"z = 5"}, "\xc3\x92\xe2\x92\x93\xf0\x92\x93\x92x"},
 		{"a cut character before the answer", Msgpack, "caf\xc3\x92\xa1k\x05", []string{"k = 5"}, "caf\xc3"},
@@ -151,10 +154,16 @@ func TestRequests(t *testing.T) {
 	}{
 		{"msgpack", Msgpack, "\x93\xa1k\xa3add\x92\x02\x03\x93\xa1l\x81\xa1a\x01\xc0", []string{`k: "add" [2,3]`, `l: {"a":1} null`}},
 		{"without args", Msgpack, "\x92\xa1k\xa3add", []string{`k: "add" null`}},
+		{"with options", Msgpack, "\x94\xa1k\xa3add\x92\x02\x03\x81\xa3all\xc3\x93\xa1l\xa3add\x01\x94\xa1m\x01\xc0\x05", []string{`k: "add" [2,3] with {"all":true}`, `l: "add" 1`, `m: 1 null with 5`}},
+		{"with nil options", Msgpack, "\x94\xa1k\xa3add\x01\xc0", []string{`k: "add" 1`}},
+		{"cut options", Msgpack, "\x94\xa1k\xa3add\xc0\x81\xa3al", []string{`protocol: the input ended inside a message: got 12 of at least 14 bytes (got "\x94\xa1k\xa3add\xc0\x81\xa3al", 94 a1 6b a3 61 64 64 c0 81 a3 61 6c)`}},
+		{"of 5", Msgpack, "\x95\xa1k\xa3add\xc0\xc0\xc0", []string{`protocol: a request must be an array of 3 or 4; this is something else (got "\x95\xa1k\xa3add\xc0\xc0\xc0", 95 a1 6b a3 61 64 64 c0 c0 c0)`}},
 		{"JSON", JSON, "[\"k\",\"add\",[2,3]]\n\n[\"l\",null,null]\n[\"m\",\"x\"]", []string{`k: "add" [2,3]`, `l: null null`, `m: "x" null`}},
-		{"text", Msgpack, "hello", []string{`protocol: a request must be an array of 3; this is something else (got "hello", 68 65 6c 6c 6f)`}},
-		{"JSON on the msgpack wire", Msgpack, `["k","add",null]`, []string{`protocol: a request must be an array of 3; this is JSON: set MASTER_WIRE=json to read it (got "[\"k\",\"add\",null]", 5b 22 6b 22 2c 22 61 64 64 22 2c 6e 75 6c 6c 5d)`}},
-		{"JSON text", JSON, "hello\n", []string{`protocol: a request must be a line with a JSON array of 3 that begins with its key: it is no array of 2 or 3 that begins with a string (got "hello\n", 68 65 6c 6c 6f 0a)`}},
+		{"JSON with options", JSON, `["k","add",null,{"all":true}]` + "\n" + `["l","add",1]` + "\n" + `["m","x",[1],null]` + "\n", []string{`k: "add" null with {"all":true}`, `l: "add" 1`, `m: "x" [1]`}},
+		{"JSON of 5", JSON, `["k","add",null,null,1]` + "\n", []string{`protocol: a request must be a line with a JSON array of 3 or 4 that begins with its key: JSON, at byte 22, "1]": it is no array of that size that begins with a string (got "[\"k\",\"add\",null,null,1]\n", 5b 22 6b 22 2c 22 61 64 64 22 2c 6e 75 6c 6c 2c 6e 75 6c 6c 2c 31 5d 0a)`}},
+		{"text", Msgpack, "hello", []string{`protocol: a request must be an array of 3 or 4; this is something else (got "hello", 68 65 6c 6c 6f)`}},
+		{"JSON on the msgpack wire", Msgpack, `["k","add",null]`, []string{`protocol: a request must be an array of 3 or 4; this is JSON: set MASTER_WIRE=json to read it (got "[\"k\",\"add\",null]", 5b 22 6b 22 2c 22 61 64 64 22 2c 6e 75 6c 6c 5d)`}},
+		{"JSON text", JSON, "hello\n", []string{`protocol: a request must be a line with a JSON array of 3 or 4 that begins with its key: it is no array of that size that begins with a string (got "hello\n", 68 65 6c 6c 6f 0a)`}},
 	}
 	for _, tt := range tests {
 		if got := events(NewDecoder(strings.NewReader(tt.in), DecoderConfig{Wire: tt.wire}), false); !slices.Equal(got, tt.want) {
@@ -425,6 +434,86 @@ func TestKeysWithoutACopy(t *testing.T) {
 	}
 }
 
+// requests is some requests of all sizes.
+func requests(tb testing.TB, wire Wire) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	e := NewEncoder(&b, wire, Limits{})
+	for _, options := range []any{nil, RequestOptions{All: true}, RequestOptions{Attempt: 2}, "odd"} {
+		for _, args := range []any{nil, []int{2, 3}} {
+			if err := e.RequestWith("k", encoded(tb, "add"), encoded(tb, args), encoded(tb, options)); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	}
+	if err := e.Flush(); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// W01, W07: requests that are cut anywhere are those before the cut, and then it is said what is missing.
+func TestRequestsCutAtEveryOffset(t *testing.T) {
+	for _, wire := range []Wire{Msgpack, JSON} {
+		whole := requests(t, wire)
+		all := events(NewDecoder(bytes.NewReader(whole), DecoderConfig{Wire: wire}), false)
+		want := []string{`k: "add" null`, `k: "add" [2,3]`, `k: "add" null with {"all":true}`, `k: "add" [2,3] with {"all":true}`,
+			`k: "add" null with {"attempt":2}`, `k: "add" [2,3] with {"attempt":2}`, `k: "add" null with "odd"`, `k: "add" [2,3] with "odd"`}
+		if !slices.Equal(all, want) {
+			t.Fatalf("%s: %q", wire, all)
+		}
+		for cut := range whole {
+			list := events(NewDecoder(iotest.OneByteReader(bytes.NewReader(whole[:cut])), DecoderConfig{Wire: wire}), false)
+			if n := len(list); n > 0 && strings.HasPrefix(list[n-1], "protocol: ") {
+				if wire == Msgpack && !strings.Contains(list[n-1], "ended inside a message") {
+					t.Errorf("%s, cut at %d: %s", wire, cut, list[n-1])
+				}
+				list = list[:n-1]
+			}
+			if len(list) > len(all) || !slices.Equal(list, all[:len(list)]) {
+				t.Errorf("%s, cut at %d: %q", wire, cut, list)
+			}
+		}
+	}
+}
+
+// FuzzRequests: any bytes as requests, on both wires: never a panic, memory by the bytes received, and what is read and
+// written again reads the same.
+func FuzzRequests(f *testing.F) {
+	for _, wire := range []Wire{Msgpack, JSON} {
+		f.Add(requests(f, wire), wire == JSON)
+		f.Add(stream(f, wire), wire == JSON)
+	}
+	for _, b := range bombs() {
+		f.Add(append([]byte("\x94\xa1k\xa3add\xc0"), b[:min(len(b), 300)]...), false)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, json bool) {
+		wire := Msgpack
+		if json {
+			wire = JSON
+		}
+		d := NewDecoder(bytes.NewReader(b), DecoderConfig{Wire: wire})
+		for {
+			r, err := d.Request()
+			if err != nil {
+				break
+			}
+			var again bytes.Buffer
+			e := NewEncoder(&again, Msgpack, Limits{})
+			if err := errors.Join(e.RequestWith(r.Key, r.Target, r.Args, r.Options), e.Flush()); err != nil {
+				t.Fatalf("%v cannot be written again: %v", r, err)
+			}
+			got, err := NewDecoder(&again, DecoderConfig{}).Request()
+			if err != nil || got.Key != r.Key || !bytes.Equal(got.Target, r.Target) || !bytes.Equal(got.Args, r.Args) || !bytes.Equal(got.Options, r.Options) {
+				t.Fatalf("%v reads again as %v, %v", r, got, err)
+			}
+		}
+		if cap(d.buf) > smallBuffer+4*len(b) {
+			t.Fatalf("a buffer of %d for %d bytes", cap(d.buf), len(b))
+		}
+	})
+}
+
 // FuzzDecoder: any bytes in any pieces, on both wires: never a panic, memory by the bytes received, and the pieces
 // make no difference.
 func FuzzDecoder(f *testing.F) {
@@ -463,11 +552,6 @@ func FuzzDecoder(f *testing.F) {
 		})
 		if !same || text != pieceText {
 			t.Fatalf("whole: %q, text %q\npieces: %q, text %q", whole, text, pieces, pieceText)
-		}
-		d := NewDecoder(bytes.NewReader(b), DecoderConfig{Wire: wire})
-		events(d, false)
-		if cap(d.buf) > smallBuffer+4*len(b) {
-			t.Fatalf("a buffer of %d for %d bytes", cap(d.buf), len(b))
 		}
 	})
 }

@@ -37,18 +37,27 @@ func NewEncoder(w io.Writer, wire Wire, lim Limits) *Encoder {
 // Request appends [key, target, args]. A nil args is absent. The error is of kind input, when a value is none or is
 // beyond the limits; then nothing is appended.
 func (e *Encoder) Request(key string, target, args Raw) error {
-	return e.message("request", key, target, args, true)
+	return e.message("request", key, target, args)
+}
+
+// RequestWith is Request with a fourth element, which is for a worker that claims options: mostly a [RequestOptions].
+// Without options, it is Request.
+func (e *Encoder) RequestWith(key string, target, args, options Raw) error {
+	if options.IsNil() {
+		return e.Request(key, target, args)
+	}
+	return e.message("request", key, target, args, options)
 }
 
 // Answer appends [key, value], with errors as Request has them.
 func (e *Encoder) Answer(key string, value Raw) error {
-	return e.message("answer", key, value, nil, false)
+	return e.message("answer", key, value)
 }
 
 // Failure appends [key, nil, error]. Of an *Error it sends the message, type and trace, cut to 64 KiB each, and its
 // kind when that is input or timeout; of any other error its text.
 func (e *Encoder) Failure(key string, err error) error {
-	return e.message("failure", key, nil, failure(err), true)
+	return e.message("failure", key, nil, failure(err))
 }
 
 // failure is what the wire has of an error: a string, when there is nothing else to say.
@@ -86,19 +95,19 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
 }
 
-// message appends [key, a] or, with three, [key, a, b].
-func (e *Encoder) message(what, key string, a, b Raw, three bool) error {
+// message appends [key, values…], of which there are at most three.
+func (e *Encoder) message(what, key string, values ...Raw) error {
 	if len(key) > MaxKey || !utf8.ValidString(key) {
 		return Errorf(KindInput, "%s of key %.40q: a key is UTF-8 of at most %d bytes, and this one has %d", what, key, MaxKey, len(key))
 	}
-	if err := e.fits(a, b); err != nil {
+	if err := e.fits(values); err != nil {
 		return Errorf(KindInput, "%s of key %q: %w", what, key, err)
 	}
 	start := len(e.buf)
 	if e.json {
-		e.line(key, a, b, three)
+		e.line(key, values)
 	} else {
-		e.tuple(key, a, b, three)
+		e.tuple(key, values)
 	}
 	if size := len(e.buf) - start; size > e.lim.Size {
 		e.buf = e.buf[:start]
@@ -108,7 +117,7 @@ func (e *Encoder) message(what, key string, a, b Raw, three bool) error {
 }
 
 // fits checks the values before any of them is copied.
-func (e *Encoder) fits(values ...Raw) error {
+func (e *Encoder) fits(values []Raw) error {
 	for _, v := range values {
 		if len(v) == 0 {
 			continue
@@ -120,33 +129,24 @@ func (e *Encoder) fits(values ...Raw) error {
 	return nil
 }
 
-func (e *Encoder) tuple(key string, a, b Raw, three bool) {
-	dst := e.buf
-	if three {
-		dst = append(dst, 0x93)
-	} else {
-		dst = append(dst, 0x92)
-	}
-	dst = appendOrNil(appendString(dst, key), a)
-	if three {
-		dst = appendOrNil(dst, b)
+func (e *Encoder) tuple(key string, values []Raw) {
+	dst := append(e.buf, 0x91+byte(len(values))) //nolint:gosec // at most three
+	dst = appendString(dst, key)
+	for _, v := range values {
+		if len(v) == 0 {
+			dst = append(dst, codeNil)
+			continue
+		}
+		dst = append(dst, v...)
 	}
 	e.buf = dst
 }
 
-func appendOrNil(dst []byte, r Raw) []byte {
-	if len(r) == 0 {
-		return append(dst, codeNil)
-	}
-	return append(dst, r...)
-}
-
-func (e *Encoder) line(key string, a, b Raw, three bool) {
+func (e *Encoder) line(key string, values []Raw) {
 	w := jsonWriter{dst: append(e.buf, '['), nan: true}
 	w.dst = appendQuoted(w.dst, key)
-	w.next(a)
-	if three {
-		w.next(b)
+	for _, v := range values {
+		w.next(v)
 	}
 	w.dst = append(w.dst, ']', '\n')
 	e.buf = w.dst

@@ -21,6 +21,12 @@ func TestEncoderWrites(t *testing.T) {
 	}{
 		{"request", func(e *Encoder) error { return e.Request("k", encoded(t, "add"), encoded(t, []int{2, 3})) }, "\x93\xa1k\xa3add\x92\x02\x03", `["k","add",[2,3]]`},
 		{"request without args", func(e *Encoder) error { return e.Request("k", encoded(t, "add"), nil) }, "\x93\xa1k\xa3add\xc0", `["k","add",null]`},
+		{"request with options", func(e *Encoder) error {
+			return e.RequestWith("k", encoded(t, "add"), nil, encoded(t, RequestOptions{All: true, Attempt: 2}))
+		}, "\x94\xa1k\xa3add\xc0\x82\xa3all\xc3\xa7attempt\x02", `["k","add",null,{"all":true,"attempt":2}]`},
+		{"request with nil options", func(e *Encoder) error {
+			return e.RequestWith("k", encoded(t, "add"), encoded(t, 2), encoded(t, nil))
+		}, "\x93\xa1k\xa3add\x02", `["k","add",2]`},
 		{"answer", func(e *Encoder) error { return e.Answer("ü\n", encoded(t, 1.0)) }, "\x92\xa3ü\n\xcb\x3f\xf0\x00\x00\x00\x00\x00\x00", `["ü\n",1.0]`},
 		{"answer nil", func(e *Encoder) error { return e.Answer("k", nil) }, "\x92\xa1k\xc0", `["k",null]`},
 		{"failure", func(e *Encoder) error { return e.Failure("k", errors.New("boom")) }, "\x93\xa1k\xc0\xa4boom", `["k",null,"boom"]`},

@@ -12,6 +12,13 @@ type Greeting struct {
 	Of       int    `msgpack:"of"`
 }
 
+// RequestOptions is the fourth element of a request, for a worker that claims options: what it may know of a run. More
+// members may come; a worker ignores those that it does not know.
+type RequestOptions struct {
+	All     bool `msgpack:"all,omitempty"`     // every worker is given this request
+	Attempt int  `msgpack:"attempt,omitempty"` // 2 for the first run after one that had no answer; 0: not told
+}
+
 // Hello is a worker's answer to the greeting: what it claims. What it does not claim is not used. A worker that answers
 // the greeting with an error, or with anything else, claims nothing and is as valid.
 type Hello struct {
@@ -21,7 +28,7 @@ type Hello struct {
 	Targets  []string `msgpack:"targets,omitempty"`  // names that it knows
 	Classes  []string `msgpack:"classes,omitempty"`  // classes that KeyBind can construct
 	Batch    bool     `msgpack:"batch,omitempty"`    // answers of idempotent tasks may share a write
-	Options  bool     `msgpack:"options,omitempty"`  // takes a fourth element of a request
+	Options  bool     `msgpack:"options,omitempty"`  // takes a fourth element of a request, RequestOptions
 	Cancel   bool     `msgpack:"cancel,omitempty"`   // knows KeyCancel
 	Diagnose string   `msgpack:"diagnose,omitempty"` // the signal that makes it print its stacks on stderr
 }

@@ -44,7 +44,7 @@ func (d *Decoder) wholeLine(line []byte, size int, answer bool) bool {
 			d.pos += size
 			return false
 		}
-		err := d.parseLine(content)
+		err := d.parseLine(content, answer)
 		if err == nil {
 			d.pos += size
 			return true
@@ -53,7 +53,7 @@ func (d *Decoder) wholeLine(line []byte, size int, answer bool) bool {
 			return false
 		}
 		if !answer {
-			_ = d.dieOf(cutOff(err, line, size), "a request must be a line with a JSON array of 3 that begins with its key: %v", err)
+			_ = d.dieOf(cutOff(err, line, size), "a request must be a line with a JSON array of 3 or 4 that begins with its key: %v", err)
 			return false
 		}
 	}
@@ -151,17 +151,17 @@ func (d *Decoder) answerIn(line []byte) (at int, found bool) {
 	tried := 0
 	d.candidates(line, func(i int) bool {
 		at = i
-		found = d.parseLine(bytes.TrimRight(line[i:], " \t\r")) == nil
+		found = d.parseLine(bytes.TrimRight(line[i:], " \t\r"), true) == nil
 		tried++
 		return !found && d.err == nil && tried < maxCandidates
 	})
 	return at, found
 }
 
-var errNoTuple = errors.New("it is no array of 2 or 3 that begins with a string")
+var errNoTuple = errors.New("it is no array of that size that begins with a string")
 
-// parseLine reads a line that is a message and nothing else.
-func (d *Decoder) parseLine(line []byte) error {
+// parseLine reads a line that is a message and nothing else: an array of 2 or 3, and of a request also of 4.
+func (d *Decoder) parseLine(line []byte, answer bool) error {
 	if len(line) > d.lim.Size {
 		return limitError{"bytes", uint64(len(line)), d.lim.Size}
 	}
@@ -169,13 +169,16 @@ func (d *Decoder) parseLine(line []byte) error {
 		d.parsed = nil
 	}
 	p := jsonParser{src: line, dst: d.parsed[:0], lim: d.lim}
-	var bounds [3]int
-	n := 0
+	var bounds [5]int // where the values begin, and where the last one ends
+	n, most := 0, 4
+	if answer {
+		most = 3
+	}
 	if !p.at('[') {
 		return errNoTuple
 	}
 	items, err := p.list(']', func() error {
-		if n == len(bounds) {
+		if n == most {
 			return errNoTuple
 		}
 		if p.space(); n == 0 && !p.at('"') {
@@ -196,9 +199,11 @@ func (d *Decoder) parseLine(line []byte) error {
 	if !d.setKey(name.data) {
 		return d.err
 	}
-	d.first, d.second = p.dst[bounds[1]:], nil
-	if items == 3 {
-		d.first, d.second = p.dst[bounds[1]:bounds[2]:bounds[2]], p.dst[bounds[2]:]
+	bounds[n] = len(p.dst)
+	for i, value := range []*Raw{&d.first, &d.second, &d.third} {
+		if *value = nil; i+1 < n {
+			*value = p.dst[bounds[i+1]:bounds[i+2]:bounds[i+2]]
+		}
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func page(t *testing.T) string {
 // Each line of the transcripts is what the encoder writes and what the decoder reads.
 func TestProtocolTranscripts(t *testing.T) {
 	lines := regexp.MustCompile(`(?m)^([→←]) ((?:[0-9a-f]{2} )+) *(\[.*\])$`).FindAllStringSubmatch(page(t), -1)
-	if len(lines) < 7 {
+	if len(lines) < 8 {
 		t.Fatalf("PROTOCOL.md has %d lines of transcripts", len(lines))
 	}
 	for _, line := range lines {
@@ -39,12 +39,12 @@ func TestProtocolTranscripts(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", line[0], err)
 			}
-			err = e.Request(r.Key, r.Target, r.Args)
+			err = e.RequestWith(r.Key, r.Target, r.Args, r.Options)
 			if err != nil {
 				t.Fatal(err)
 			}
 			again, err := NewDecoder(bytes.NewReader(want), DecoderConfig{}).Request()
-			if err != nil || again.Key != r.Key || !bytes.Equal(again.Target, r.Target) || !bytes.Equal(again.Args, r.Args) {
+			if err != nil || again.Key != r.Key || !bytes.Equal(again.Target, r.Target) || !bytes.Equal(again.Args, r.Args) || !bytes.Equal(again.Options, r.Options) {
 				t.Errorf("%s reads as %v, %v", line[0], again, err)
 			}
 		} else {

@@ -28,14 +28,22 @@ func (d *Decoder) nextTuple(answer bool) bool {
 	if !d.setKey(b[1+head : value]) {
 		return false
 	}
-	d.first, d.second = b[value:d.scanned:d.scanned], nil
-	if b[0] == 0x93 {
-		n := sizeOf(d.first)
-		d.first, d.second = d.first[:n:n], d.first[n:]
+	d.first, d.second, d.third = b[value:d.scanned:d.scanned], nil, nil
+	if b[0] > 0x92 {
+		d.first, d.second = split(d.first)
+	}
+	if b[0] > 0x93 {
+		d.second, d.third = split(d.second)
 	}
 	d.pos += d.scanned
 	d.scanned = 0
 	return true
+}
+
+// split cuts the first value off.
+func split(values Raw) (first, rest Raw) {
+	n := sizeOf(values)
+	return values[:n:n], values[n:]
 }
 
 // begin takes the text before a message, and reports whether one begins.
@@ -44,7 +52,7 @@ func (d *Decoder) begin(answer bool) bool {
 	switch {
 	case len(b) == 0:
 		return false
-	case beginsTuple(b[0]):
+	case beginsTuple(b[0]), b[0] == 0x94 && !answer:
 	case answer:
 		n, found := textBefore(b, d.cfg.Oldest)
 		d.text(n)
@@ -53,10 +61,10 @@ func (d *Decoder) begin(answer bool) bool {
 		}
 		b = b[n:]
 	case b[0] == '[':
-		_ = d.die("a request must be an array of 3; this is JSON: set MASTER_WIRE=json to read it")
+		_ = d.die("a request must be an array of 3 or 4; this is JSON: set MASTER_WIRE=json to read it")
 		return false
 	default:
-		_ = d.die("a request must be an array of 3; this is something else")
+		_ = d.die("a request must be an array of 3 or 4; this is something else")
 		return false
 	}
 	switch {
@@ -70,6 +78,7 @@ func (d *Decoder) begin(answer bool) bool {
 	return true
 }
 
+// beginsTuple reports whether c is the head of an array of 2 or 3. An array of 4 is no answer.
 func beginsTuple(c byte) bool { return c == 0x92 || c == 0x93 }
 
 func beginsString(c byte) bool { return c >= 0xa0 && c < 0xc0 || c >= 0xd9 && c <= 0xdb }
