@@ -25,9 +25,25 @@ type Binder interface {
 }
 
 // Greeter is an executor that wants to know its master, or that has names to tell. [Serve] adds to the returned Hello
-// what it promises itself: the protocol, and the order of answers.
+// what it promises itself: the protocol, the order of answers, and that requests may have options ([RequestOptions]).
 type Greeter interface {
 	Greet(g ipc.Greeting) ipc.Hello
+}
+
+// RequestOptions is what the master has told of the run that ctx belongs to; zero where it told nothing.
+func RequestOptions(ctx context.Context) ipc.RequestOptions {
+	options, _ := ctx.Value(optionsKey{}).(ipc.RequestOptions)
+	return options
+}
+
+type optionsKey struct{}
+
+func withOptions(ctx context.Context, raw ipc.Raw) (context.Context, error) {
+	var options ipc.RequestOptions
+	if err := raw.Decode(&options); err != nil {
+		return nil, typeError("the options of the request: " + err.Error())
+	}
+	return context.WithValue(ctx, optionsKey{}, options), nil
 }
 
 // Callable is a thing that can be called.

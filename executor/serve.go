@@ -85,6 +85,12 @@ func (s *server) answer(ctx context.Context, req ipc.Request) {
 }
 
 func (s *server) run(ctx context.Context, req ipc.Request) (any, error) {
+	if req.Options != nil {
+		var err error
+		if ctx, err = withOptions(ctx, req.Options); err != nil {
+			return nil, err
+		}
+	}
 	switch req.Key {
 	case ipc.KeyHello:
 		return s.hello(req), nil
@@ -112,6 +118,7 @@ func (s *server) hello(req ipc.Request) ipc.Hello {
 	}
 	h.Protocol = ipc.Protocol
 	h.Ordered = true
+	h.Options = true
 	if runtime.GOOS != "windows" {
 		h.Diagnose = "SIGQUIT" // Run prints all stacks and goes on; without Run, the Go runtime prints them and exits
 	}

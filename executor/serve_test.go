@@ -149,7 +149,7 @@ func TestServeGreets(t *testing.T) {
 	if err := answers[0].Value.Decode(&hello); err != nil {
 		t.Fatal(err)
 	}
-	if !hello.Ordered || hello.Protocol != 1 || hello.Name == "" || !slices.Equal(hello.Targets, []string{"one"}) ||
+	if !hello.Ordered || !hello.Options || hello.Protocol != 1 || hello.Name == "" || !slices.Equal(hello.Targets, []string{"one"}) ||
 		!slices.Equal(hello.Classes, []string{"Device"}) || runtime.GOOS != "windows" && hello.Diagnose != "SIGQUIT" {
 		t.Errorf("hello = %+v", hello)
 	}
@@ -169,6 +169,31 @@ func TestServeGreets(t *testing.T) {
 	}
 	if a := ask(t, executor.Object(&evil{}), ipc.Msgpack, [3]any{ipc.KeyBind, "Device", nil}); a[0].Err == nil {
 		t.Error("a worker without classes was bound")
+	}
+}
+
+func TestServeTellsTheOptions(t *testing.T) {
+	f := executor.Func(func(ctx context.Context, _ ipc.Raw) (any, error) { return executor.RequestOptions(ctx), nil })
+	in := strings.NewReader(`["a","x",null,{"all":true,"attempt":2,"later":[1]}]
+["b","x",null]
+["c","x",null,{}]
+["d","x",null,7]
+["e","x",null,{"attempt":"two"}]
+["f","x",null,null]
+`)
+	var out bytes.Buffer
+	if err := executor.Serve(t.Context(), f, in, &out, ipc.JSON); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{
+		`["a",{"all":true,"attempt":2}]`, `["b",{}]`, `["c",{}]`,
+		`["d",null,{"message":"the options of the request: `,
+		`["e",null,{"message":"the options of the request: `,
+		`["f",{}]`,
+	} {
+		if got := strings.Split(out.String(), "\n")[i]; !strings.HasPrefix(got, want) {
+			t.Errorf("answer %s, want %s", got, want)
+		}
 	}
 }
 

@@ -52,6 +52,7 @@ type run struct {
 	ctx     context.Context    //nolint:containedctx // with the evaluator's own timeout
 	cancel  context.CancelFunc // of ctx; nil when it is outer
 	thread  starlark.Thread
+	bind    bool       // it is a bind, which reaches every worker
 	stopped *ipc.Error // why it was stopped; nil: it was not
 }
 
@@ -118,6 +119,7 @@ func (e *Evaluator) Bind(ctx context.Context, target, args ipc.Raw) error {
 		return err
 	}
 	defer e.end(r)
+	r.bind = true
 	if err := e.bind(r.ctx, target, args); err != nil { //nolint:contextcheck // as in Execute
 		return e.failure(r, err)
 	}

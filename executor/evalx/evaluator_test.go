@@ -309,8 +309,33 @@ func TestNamesReachOneOfManyWorkers(t *testing.T) {
 	} {
 		check(t, e, tt.source, nil, tt.want)
 	}
+	if err := e.Bind(t.Context(), encode(t, "def double(n): return 2 * n"), nil); err != nil {
+		t.Errorf("a bind reaches every worker: %v", err)
+	}
 	e.Greet(ipc.Greeting{Of: 1})
 	check(t, e, "x = 5", nil, `"x"`)
+}
+
+// A request that every worker is given may bind names.
+func TestNamesReachAllWorkers(t *testing.T) {
+	in := strings.NewReader(`["__HELLO","__HELLO",{"of":4,"protocol":1,"wire":"json","group":"main","worker":1}]
+["a","x = 5",null,{"all":true}]
+["b","import math as m",null,{"all":true,"attempt":2,"later":[1]}]
+["c","eval","y = x + 1",{"all":true}]
+["d","x = 6",null,{"all":false}]
+["e","x = 6",null]
+["f","m.sqrt(x + y + 5)",null]
+`)
+	var out bytes.Buffer
+	if err := executor.Serve(t.Context(), evalx.New(evalx.Config{}), in, &out, ipc.JSON); err != nil {
+		t.Fatal(err)
+	}
+	_, answers, _ := strings.Cut(out.String(), "\n") // without the hello
+	const refused = `null,{"message":"x = … reaches one of 4 workers: use -j 1 or --all","type":"SessionError"}]` + "\n"
+	want := `["a","x"]` + "\n" + `["b","m"]` + "\n" + `["c","y"]` + "\n" + `["d",` + refused + `["e",` + refused + `["f",4.0]` + "\n"
+	if answers != want {
+		t.Errorf("answers\n%swant\n%s", answers, want)
+	}
 }
 
 func TestExecutorInExpressions(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"fandango/executor"
 	"fandango/ipc"
 )
 
@@ -48,10 +49,9 @@ func (e *Evaluator) source(text string) (v starlark.Value, names bool, err error
 			return v, false, err
 		}
 	}
-	if all := boundNames(file.Stmts...); e.of > 1 && len(all) > 0 {
-		return nil, false, &ipc.Error{
-			Kind: ipc.KindTask, Type: "SessionError",
-			Message: fmt.Sprintf("%s = … reaches one of %d workers: use -j 1 or --all", all[0], e.of),
+	if e.of > 1 && !e.now.bind && !executor.RequestOptions(e.now.outer).All {
+		if all := boundNames(file.Stmts...); len(all) > 0 {
+			return nil, false, taskError("SessionError", "%s = … reaches one of %d workers: use -j 1 or --all", all[0], e.of)
 		}
 	}
 	for _, stmt := range file.Stmts {
