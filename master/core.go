@@ -23,6 +23,8 @@ type core struct {
 	rows     map[string]*row
 	gens     uint64                     // the last generation given to a row
 	watches  map[<-chan struct{}]*watch // the contexts of the waiters
+	viewKey  map[string][]*view         // who watches a key
+	viewAll  []*view                    // who watches all
 	gated    map[*row]struct{}          // rows whose next task waits for callbacks
 	start    list[*run]                 // runs to give to the runner
 	speak    list[*row]                 // rows with outcomes to deliver, and nobody at it
@@ -69,6 +71,7 @@ type row struct {
 	gen   uint64     // changes when the key is added or popped: older runs do not write to it
 	entry *entry     // nil: not added
 	data  *datum     // nil: nothing kept
+	eye   *eye       // nil: nobody watches
 	run   *run       // with the runner, or in core.start; nil: none
 	wait  list[*run] // behind it, in order
 
@@ -126,7 +129,7 @@ func newCore(cfg Config, alarm alarms) core {
 	e := &epoch{}
 	c := core{
 		limit: cfg.Queue, lane: laneLength, slow: cfg.Slow, alarm: alarm,
-		rows: map[string]*row{}, watches: map[<-chan struct{}]*watch{}, gated: map[*row]struct{}{},
+		rows: map[string]*row{}, watches: map[<-chan struct{}]*watch{}, viewKey: map[string][]*view{}, gated: map[*row]struct{}{},
 		oldest: e, newest: e,
 	}
 	c.slowID = alarm.Add(watchman{}, time.Time{})

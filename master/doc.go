@@ -8,6 +8,7 @@
 //	err = m.Send(ctx, task, func(v master.Value) { … })               // once
 //	err = m.Add(master.Entry{Task: task, Every: 3 * time.Second})     // every 3 s
 //	temp, err := master.Get[float64](m, "temp")                       // the last value
+//	for v := range m.Watch(ctx, "temp") { … }                         // and each change of it
 //
 // A task is pending from when it is accepted until it has its outcome. At most one task of a key runs at a time. What
 // becomes of a second one is decided by its policy ([ipc.Policy]); an equal one joins.

@@ -91,6 +91,7 @@ func (c *core) add(e *entry, now time.Time, fx *effects) {
 	e.row, row.entry = row, e
 	e.due = now
 	e.timer = c.alarm.Add(e, now)
+	c.changed(row, now)
 }
 
 // clear begins a new time for a row: nothing of the old one is stored any more.
@@ -99,6 +100,7 @@ func (c *core) clear(row *row, why string, now time.Time, fx *effects) {
 	row.gen = c.gens
 	e := row.entry
 	row.entry, row.data = nil, nil
+	c.changed(row, now)
 	if e != nil {
 		c.alarm.Remove(e.timer)
 		if e.pending != nil {
@@ -270,6 +272,7 @@ func (m *Master) entries(keys []string, change func(c *core, e *entry, now time.
 		for _, row := range m.core.rows {
 			if row.entry != nil {
 				row.entry.ring(&m.core, now, &fx)
+				m.core.notice(row, now)
 			}
 		}
 		return nil
@@ -277,6 +280,7 @@ func (m *Master) entries(keys []string, change func(c *core, e *entry, now time.
 	for _, e := range chosen {
 		change(&m.core, e, now)
 		e.ring(&m.core, now, &fx)
+		m.core.notice(e.row, now)
 	}
 	return nil
 }

@@ -111,3 +111,33 @@ func ExampleMaster_Command() {
 	fmt.Println(value, err)
 	// Output: 21.5 <nil>
 }
+
+func ExampleMaster_Watch() {
+	m := master.New(thermometer{}, master.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error)
+	go func() { ended <- m.Run(ctx) }()
+
+	err := m.Add(master.Entry{Task: ipc.Task{Key: "temp"}, Expire: 10 * time.Millisecond})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for v := range m.Watch(ctx, "temp") {
+		if v.State == master.Never {
+			continue // it was added a moment ago, and runs
+		}
+		fmt.Println(v.Key, v.State)
+		if v.State == master.Expired { // nobody renews it
+			break
+		}
+	}
+
+	cancel()
+	fmt.Println("ended:", <-ended)
+	// Output:
+	// temp fresh
+	// temp expired
+	// ended: <nil>
+}

@@ -25,6 +25,7 @@ const (
 	Failed  State = "failed"  // the last run failed; the last good value is kept beside the error
 	Stale   State = "stale"   // no good value for 1.5 periods
 	Fresh   State = "fresh"
+	Gone    State = "gone" // it has left the table; only Watch says so
 )
 
 // Value is an outcome, as a callback gets it, or a row of the data table.
@@ -73,18 +74,69 @@ func (c *core) store(r *run) {
 	d.last = r.outcome
 	if d.last.Err != nil {
 		d.last.Value = good
-		return
+	} else {
+		d.at, d.read = r.ended, false
 	}
-	d.at, d.read = r.ended, false
+	c.changed(row, r.ended)
+}
+
+// state says what a row of the data table is worth, and whether its entry is paused.
+func (c *core) state(row *row, now time.Time) (s State, paused bool) {
+	e, d := row.entry, row.data
+	if e != nil {
+		_, paused = c.paused(e, now)
+	}
+	switch {
+	case d == nil:
+		s = Never
+	case d.read, e != nil && e.expire > 0 && !d.at.IsZero() && now.Sub(d.at) >= e.expire:
+		s = Expired
+	case d.last.Err != nil:
+		s = Failed
+	case e != nil && e.every.Period() > 0 && !paused && now.After(c.staleAt(e, d)):
+		s = Stale
+	default:
+		s = Fresh
+	}
+	return s, paused
+}
+
+// next is when the state of a row, or the pause of its entry, changes if nothing happens; the zero time: never.
+func (c *core) next(row *row, now time.Time) (at time.Time) {
+	e, d := row.entry, row.data
+	if e == nil {
+		return at
+	}
+	sooner := func(t time.Time) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	until, paused := c.paused(e, now)
+	sooner(until)
+	if d != nil && !d.read && !d.at.IsZero() {
+		if e.expire > 0 {
+			sooner(d.at.Add(e.expire))
+		}
+		if e.every.Period() > 0 && (!paused || !until.IsZero()) && d.last.Err == nil {
+			sooner(c.staleAt(e, d).Add(1))
+		}
+	}
+	return at
+}
+
+// staleAt is until when a value is fresh enough.
+func (c *core) staleAt(e *entry, d *datum) time.Time {
+	every := e.every.Period()
+	return c.lively(e, d.at).Add(every + every/2)
 }
 
 // look makes a Value of a row of the data table.
 func (c *core) look(row *row, now time.Time) Value {
-	v := Value{Key: row.key, State: Never, Callbacks: row.callbacks()}
-	e := row.entry
-	if e != nil {
+	v := Value{Key: row.key, Callbacks: row.callbacks()}
+	v.State, v.Paused = c.state(row, now)
+	if e := row.entry; e != nil {
 		v.Every, v.Expire, v.Missed = e.every.Period(), e.expire, e.missed
-		_, v.Paused = c.paused(e, now)
 	}
 	d := row.data
 	if d == nil {
@@ -95,18 +147,12 @@ func (c *core) look(row *row, now time.Time) Value {
 		v.Age = now.Sub(d.at)
 	}
 	switch {
+	case v.State != Expired:
 	case d.read:
-		v.State, v.Value = Expired, nil
+		v.Value = nil
 		v.Err = &ipc.Error{Kind: ipc.KindExpired, Message: "key " + quote(row.key) + ": its value was to be read once, and was read"}
-	case !d.at.IsZero() && v.Expire > 0 && v.Age >= v.Expire:
-		v.State, v.Value = Expired, nil
-		v.Err = expired(row.key, v.Age, v.Expire, d.last.Err)
-	case d.last.Err != nil:
-		v.State = Failed
-	case v.Every > 0 && !v.Paused && now.Sub(c.lively(e, d.at)) > v.Every+v.Every/2:
-		v.State = Stale
 	default:
-		v.State = Fresh
+		v.Value, v.Err = nil, expired(row.key, v.Age, v.Expire, d.last.Err)
 	}
 	return v
 }
@@ -125,9 +171,13 @@ func (c *core) read(row *row, now time.Time) Value {
 	if e := row.entry; e != nil && e.once && v.Value != nil {
 		row.data.read = true
 		row.data.last.Value = nil
+		c.changed(row, now)
 	}
 	return v
 }
+
+// gone is the outcome of a key that has left the table.
+func gone(key string) ipc.Outcome { return ipc.Outcome{Err: noKey(key)} }
 
 func noKey(key string) error {
 	return &ipc.Error{Kind: ipc.KindInput, Message: "no key " + quote(key), Cause: ErrNoKey}
