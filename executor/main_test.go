@@ -21,7 +21,9 @@ import (
 
 func TestMain(m *testing.M) {
 	proctest.Main(m, map[string]func([]string){
-		"worker": func([]string) { executor.Main(executor.Object(&printer{})) },
+		"worker":    func([]string) { executor.Main(executor.Object(&printer{})) },
+		"registry":  func([]string) { executor.Main(registry()) },
+		"evaluator": evaluatorRole,
 	})
 }
 

@@ -111,8 +111,8 @@ func (e *Evaluator) Execute(ctx context.Context, target, args ipc.Raw) (any, err
 	return result, nil
 }
 
-// Bind makes an executor of a class of Config.Executor, or of the value of any expression; a callable value is called
-// when there are args.
+// Bind makes an executor of a class of Config.Executor, or else of the value of any expression, or of what a def, an
+// import or an assignment names. A callable value is called when there are args.
 func (e *Evaluator) Bind(ctx context.Context, target, args ipc.Raw) error {
 	r, err := e.begin(ctx)
 	if err != nil {
@@ -162,11 +162,18 @@ func (e *Evaluator) isClass(target ipc.Raw) bool {
 	return slices.Contains(greeter.Greet(ipc.Greeting{}).Classes, name)
 }
 
-// bindable is the value that a bind's target stands for.
+// bindable is the value that a bind's target stands for; of a def, an import or an assignment what it names.
 func (e *Evaluator) bindable(target ipc.Raw) (starlark.Value, error) {
 	if source, ok := target.Text(); ok {
-		v, _, err := e.source(source)
-		return v, err
+		v, names, err := e.source(source)
+		if err != nil || !names {
+			return v, err
+		}
+		name, _ := v.(starlark.String) // anything else is several names, or none
+		if v, ok := e.names[string(name)]; ok {
+			return v, nil
+		}
+		return nil, typeError("bind: want an expression, or a statement that gives one name a value")
 	}
 	return decode(target)
 }

@@ -309,7 +309,7 @@ func TestNamesReachOneOfManyWorkers(t *testing.T) {
 	} {
 		check(t, e, tt.source, nil, tt.want)
 	}
-	if err := e.Bind(t.Context(), encode(t, "def double(n): return 2 * n"), nil); err != nil {
+	if err := e.Bind(t.Context(), encode(t, "limits = {'a': 1}"), nil); err != nil {
 		t.Errorf("a bind reaches every worker: %v", err)
 	}
 	e.Greet(ipc.Greeting{Of: 1})
