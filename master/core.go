@@ -20,29 +20,30 @@ type core struct {
 	slow  time.Duration // Config.Slow
 	alarm alarms
 
-	rows     map[string]*row
-	gens     uint64                     // the last generation given to a row
-	watches  map[<-chan struct{}]*watch // the contexts of the waiters
-	viewKey  map[string][]*view         // who watches a key
-	viewAll  []*view                    // who watches all
-	gated    map[*row]struct{}          // rows whose next task waits for callbacks
-	start    list[*run]                 // runs to give to the runner
-	speak    list[*row]                 // rows with outcomes to deliver, and nobody at it
-	hands    list[*hand]                // the goroutines that do both
-	seeking  int                        // hands that are not in a callback
-	spare    *hand                      // one that stays for what comes next
-	staying  bool                       // one may
-	waiting  int                        // waiters without an outcome
-	oldest   *epoch                     // of the sends that have no outcome
-	newest   *epoch                     // of a send that comes now
-	orders   int                        // Commands that wait
-	commands int                        // Commands that run
-	pause    pause                      // of all entries
-	resumed  time.Time                  // when they last went on
-	slowID   schedule.ID                // rings when a callback may have become slow
-	slowSet  bool                       // and is set
-	closed   bool                       // nothing new is accepted, nothing begins
-	stats    Stats
+	rows       map[string]*row
+	gens       uint64                     // the last generation given to a row
+	watches    map[<-chan struct{}]*watch // the contexts of the waiters
+	viewKey    map[string][]*view         // who watches a key
+	viewAll    []*view                    // who watches all
+	gated      map[*row]struct{}          // rows whose next task waits for callbacks
+	start      list[*run]                 // runs to give to the runner
+	speak      list[*row]                 // rows with outcomes to deliver, and nobody at it
+	hands      list[*hand]                // the goroutines that do both
+	seeking    int                        // hands that are not in a callback
+	spare      *hand                      // one that stays for what comes next
+	staying    bool                       // one may
+	waiting    int                        // waiters without an outcome
+	oldest     *epoch                     // of the sends that have no outcome
+	newest     *epoch                     // of a send that comes now
+	orders     int                        // Commands that wait
+	commands   int                        // Commands that run
+	broadcasts list[*broadcast]           // with the runner
+	pause      pause                      // of all entries
+	resumed    time.Time                  // when they last went on
+	slowID     schedule.ID                // rings when a callback may have become slow
+	slowSet    bool                       // and is set
+	closed     bool                       // nothing new is accepted, nothing begins
+	stats      Stats
 }
 
 // alarms is what core needs of a schedule.Loop.
@@ -148,7 +149,7 @@ type ask struct {
 // send accepts a task or says why not. A run that is to begin now is returned, for the caller to give to the runner. A
 // watch that is new is returned too; the caller sets it up.
 func (c *core) send(a *ask, now time.Time) (r *run, fresh *watch, err error) {
-	if err := c.admit(a); err != nil {
+	if err := c.admit(a.task.Key); err != nil {
 		c.stats.Refused++
 		return nil, nil, err
 	}
@@ -172,13 +173,13 @@ func (c *core) send(a *ask, now time.Time) (r *run, fresh *watch, err error) {
 	return r, fresh, nil
 }
 
-func (c *core) admit(a *ask) error {
+func (c *core) admit(key string) error {
 	switch {
 	case c.closed:
-		return closed("key " + quote(a.task.Key))
+		return closed("key " + quote(key))
 	case c.stats.Held >= c.limit:
 		return ipc.Errorf(ipc.KindQueueFull, "key %s: the queue is full: %d tasks wait for their outcomes or callbacks",
-			quote(a.task.Key), c.stats.Held)
+			quote(key), c.stats.Held)
 	}
 	return nil
 }
@@ -340,14 +341,19 @@ func (c *core) end(w *waiter, fx *effects) {
 		c.skip(w)
 	}
 	if w.then != nil {
-		row := w.run.row
-		row.out.push(&w.place)
-		row.undelivered++
-		c.stats.Undelivered++
-		c.queue(row)
+		c.deliver(w)
 	} else {
 		c.forget(w)
 	}
+}
+
+// deliver puts a waiter in line for its callback.
+func (c *core) deliver(w *waiter) {
+	row := w.run.row
+	row.out.push(&w.place)
+	row.undelivered++
+	c.stats.Undelivered++
+	c.queue(row)
 }
 
 // settle is the part of an end that only sends have: Commands and contexts wait no longer for this one.
@@ -372,7 +378,7 @@ func (c *core) settle(w *waiter, fx *effects) {
 	}
 }
 
-// forget gives a send's place in the queue back.
+// forget gives the place in the queue of a send or a broadcast back.
 func (c *core) forget(w *waiter) {
 	if w.entry == nil {
 		c.stats.Held--
@@ -498,11 +504,14 @@ func (c *core) abandon(now time.Time, fx *effects) {
 		c.conclude(r, ipc.Outcome{Err: ipc.Errorf(ipc.KindClosed, "key %s: the master ended while it ran", quote(row.key))}, now, fx)
 		c.tidy(row)
 	}
+	for b := range c.broadcasts.all {
+		c.answered(b, []ipc.Outcome{{Err: closed("key " + quote(b.key))}}, now)
+	}
 }
 
 // quiet reports that the master has ended, everybody has an outcome, and each callback has returned.
 func (c *core) quiet() bool {
-	return c.closed && c.waiting == 0 && c.commands == 0 && c.stats.Undelivered == 0 && c.hands.empty()
+	return c.closed && c.waiting == 0 && c.commands == 0 && c.broadcasts.empty() && c.stats.Undelivered == 0 && c.hands.empty()
 }
 
 // full reports whether a row has so many undelivered outcomes that its next run must wait for its callbacks. While a

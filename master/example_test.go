@@ -141,3 +141,44 @@ func ExampleMaster_Watch() {
 	// temp expired
 	// ended: <nil>
 }
+
+// rooms stands for a pool of two workers, each with a thermometer of its own.
+type rooms struct{ thermometer }
+
+func (rooms) Broadcast(_ context.Context, t ipc.Task, _ bool, done func([]ipc.Outcome)) error {
+	go done([]ipc.Outcome{
+		{Value: t.Target, Worker: "room/1", Attempts: 1},
+		{Err: ipc.Errorf(ipc.KindTask, "no sensor"), Worker: "room/2", Attempts: 1},
+	})
+	return nil
+}
+
+func ExampleMaster_Broadcast() {
+	m := master.New(rooms{}, master.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error)
+	go func() { ended <- m.Run(ctx) }()
+
+	called := make(chan bool)
+	err := m.Broadcast(ctx, ipc.Task{Key: "calibrate"}, true, func(all []ipc.Outcome) {
+		for _, o := range all {
+			fmt.Println(o.Worker, o.Value, o.Err)
+		}
+		close(called)
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	<-called
+	fmt.Println(m.Bind(ctx, "Thermometer", []any{"sr/vc/temp"}))
+
+	cancel()
+	fmt.Println("ended:", <-ended)
+	// Output:
+	// room/1 "calibrate" <nil>
+	// room/2 null no sensor
+	// bind Thermometer: worker room/2: no sensor
+	// ended: <nil>
+}

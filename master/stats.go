@@ -11,7 +11,7 @@ import (
 // Stats counts sends. At every instant Accepted = Pending + Done + Failed + Lost + Cancelled + Expired.
 type Stats struct {
 	Accepted uint64
-	Refused  uint64 // by an error of Send, but for one that is not a task
+	Refused  uint64 // by an error of Send or Broadcast, but for one that is not a task
 
 	Pending   int    // accepted and without outcome
 	Done      uint64 // with a value
@@ -20,8 +20,8 @@ type Stats struct {
 	Cancelled uint64
 	Expired   uint64
 
-	Held        int    // places of the queue that are taken: pending, or its callback has not returned
-	Undelivered int    // callbacks that are to be called or have not returned, also those of entries
+	Held        int    // places of the queue that are taken: pending, or its callback has not returned; broadcasts too
+	Undelivered int    // callbacks that are to be called or have not returned, also those of entries and broadcasts
 	Slow        uint64 // callbacks that took longer than Config.Slow
 	Panicked    uint64 // callbacks that panicked or called Goexit
 	Missed      uint64 // due times of entries that had no run of their own
