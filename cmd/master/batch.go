@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
+	"time"
 
 	"fandango/cmd/master/shell"
 	"fandango/ipc"
@@ -31,17 +34,29 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 		c.say("%v", err)
 		return exitNoWorker
 	}
-	s.rule(s.pools[0])
+	s.bind = r.Bind
+	runner := ipc.Runner(s.pools[0])
+	if r.RetryFailures {
+		runner = retrier{runner}
+	}
+	var halt func()
+	if r.Halt != shell.HaltNever {
+		halt = func() { s.halt(r.Halt) }
+		all, _ := s.workers()
+		runner = &gate{below: runner, free: all, failed: halt}
+	}
+	s.rule(runner)
 	tally := &shell.Tally{}
 	b := &shell.Batch{
 		Source: source, Out: c.out, Screen: s.screen, Tally: tally,
-		Format: r.Format, Columns: isTerminal(c.out), Ordered: r.Ordered, Traces: r.Verbose,
-		Send: func(ctx context.Context, t ipc.Task, then func(shell.Result)) error {
-			s.start(ctx) // not before: an empty input needs no worker
-			return s.master.Send(ctx, t, func(v master.Value) { then(shell.Result{Key: v.Key, Outcome: v.Outcome, At: v.At}) })
-		},
+		Format: r.Format, Columns: isTerminal(c.out), Ordered: r.Ordered, Traces: r.Verbose, Printed: r.Exec, All: r.All,
+		Failed: halt,
 	}
 	return s.live(ctx, func(ctx context.Context) int {
+		b.Send = s.toOne(r.Retries)
+		if r.All {
+			b.Send = s.toAll(ctx, r.Halt)
+		}
 		s.screen.Watch(func() string { return tally.Progress(s.running()) })
 		err := b.Run(ctx)
 		s.screen.Watch(nil)
@@ -52,6 +67,60 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 		}
 		return code
 	})
+}
+
+// send is how a batch hands on a task.
+type send = func(ctx context.Context, t ipc.Task, then func(shell.Result, ...shell.Result)) error
+
+// toOne has one worker run a task.
+func (s *session) toOne(retries int) send {
+	return func(ctx context.Context, t ipc.Task, then func(shell.Result, ...shell.Result)) error {
+		s.start(ctx) // not before: an empty input needs no worker
+		t.Retries = retries
+		return s.master.Send(ctx, t, func(v master.Value) { then(shell.Result{Key: v.Key, Outcome: v.Outcome, At: v.At}) })
+	}
+}
+
+// toAll has every worker run a task. The first one waits until each worker is ready, or has failed to be, or the batch
+// is stopped; where a failure halts the batch, each waits for the one before it.
+func (s *session) toAll(stopped context.Context, halt shell.Halt) send {
+	turns := 1
+	if halt == shell.HaltNever {
+		turns = shell.Window
+	}
+	turn := make(chan struct{}, turns)
+	return func(ctx context.Context, t ipc.Task, then func(shell.Result, ...shell.Result)) error {
+		s.start(ctx)
+		closed := ipc.Errorf(ipc.KindClosed, "stopped before it ran")
+		select {
+		case <-s.met:
+		case <-stopped.Done():
+			return closed
+		}
+		select {
+		case turn <- struct{}{}:
+		case <-stopped.Done():
+			return closed
+		}
+		err := s.pools[0].Broadcast(ctx, t, false, func(all []ipc.Outcome) {
+			if len(all) == 0 {
+				all = []ipc.Outcome{{Err: ipc.Errorf(ipc.KindNoWorker, "no worker serves at the moment")}}
+			}
+			slices.SortFunc(all, func(a, b ipc.Outcome) int { // main/2 before main/10
+				return cmp.Or(cmp.Compare(len(a.Worker), len(b.Worker)), cmp.Compare(a.Worker, b.Worker))
+			})
+			results := make([]shell.Result, len(all))
+			for i, o := range all {
+				results[i] = shell.Result{Key: t.Key, Outcome: o, At: time.Now()}
+			}
+			then(results[0], results[1:]...)
+			<-turn
+		})
+		if err != nil {
+			<-turn
+		}
+		return err
+	}
 }
 
 // input opens what the tasks are read from.

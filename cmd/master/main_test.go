@@ -67,6 +67,7 @@ func oddWorker() {
 	case "misconfigured":
 		os.Exit(78)
 	}
+	var bound []any
 	in := bufio.NewReader(os.Stdin)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -80,6 +81,15 @@ func oddWorker() {
 		}
 		if mode == "mute" {
 			continue
+		}
+		switch {
+		case request[0] == "__BIND" && request[1] == "Reader":
+			bound = request[1:]
+			request = []any{request[0], "args", nil}
+		case request[0] == "__BIND":
+			request[1] = fmt.Sprintf("no class %v", request[1])
+		case request[1] == "bound":
+			request[1], request[2] = "args", bound
 		}
 		answer(request[0], request[1], request[2])
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,9 +30,12 @@ type session struct {
 	log            hclog.Logger
 	pools          []*pool.Pool
 	master         *master.Master
+	bind           *ipc.Task // what each worker does first; nil: nothing
 
 	stop   context.CancelCauseFunc // begin nothing new; the cause is a stopError
 	never  chan string             // 1-buffered: why no worker can be started, for a person
+	met    chan struct{}           // closed: each worker of a group was ready or has failed to be, and one was ready
+	allMet func()                  // closes met
 	gaveUp chan struct{}           // closed: the workers were killed, and something else does not end
 	giveUp sync.Once
 	killed atomic.Bool // it was told to end at once
@@ -55,8 +60,9 @@ func (c stopError) Error() string { return "exit code " + strconv.Itoa(int(c)) }
 func (c *console) newSession(out shell.Output, grace time.Duration, groups []shell.Group) (*session, error) {
 	s := &session{
 		out: out, grace: grace, interruptGrace: -1, screen: c.screen(&out), log: hclog.NewNullLogger(),
-		never: make(chan string, 1), gaveUp: make(chan struct{}),
+		never: make(chan string, 1), met: make(chan struct{}), gaveUp: make(chan struct{}),
 	}
+	s.allMet = sync.OnceFunc(func() { close(s.met) })
 	if out.Verbose {
 		s.log = hclog.New(&hclog.LoggerOptions{Name: "master", Level: hclog.Debug, Output: s.screen.Log()})
 	}
@@ -71,7 +77,7 @@ func (c *console) newSession(out shell.Output, grace time.Duration, groups []she
 }
 
 func (s *session) newPool(g shell.Group) (*pool.Pool, error) {
-	n := &narrator{session: s, command: g.Command, wire: g.Wire, told: map[string]bool{}}
+	n := &narrator{session: s, command: g.Command, wire: g.Wire, told: map[string]bool{}, met: map[string]bool{}}
 	command := g.Command
 	if command == nil {
 		self, err := os.Executable()
@@ -80,10 +86,34 @@ func (s *session) newPool(g shell.Group) (*pool.Pool, error) {
 		}
 		command = []string{self, workerVerb, "--memory", strconv.FormatInt(int64(g.Memory), 10)}
 	}
-	return pool.New(pool.Config{
+	cfg := pool.Config{
 		Command: command, Name: g.Name, Workers: g.Workers, Wire: g.Wire, Timeout: g.Timeout, Grace: s.grace,
-		Log: s.log, Event: n.tell,
-	})
+		StartTimeout: g.StartTimeout, Log: s.log, Event: n.tell,
+	}
+	if g.CleanEnv {
+		cfg.Env = cleanEnvironment(os.Environ())
+	}
+	if g.Exec {
+		return pool.NewExec(cfg)
+	}
+	p, err := pool.New(cfg)
+	if err == nil {
+		n.missing = len(p.Workers())
+	}
+	return p, err
+}
+
+// cleanEnvironment is what workers see of the environment with --clean-env.
+func cleanEnvironment(env []string) []string {
+	clean := []string{} // not nil, which would mean all of it
+	for _, setting := range env {
+		switch name, _, _ := strings.Cut(setting, "="); {
+		case slices.Contains([]string{"PATH", "HOME", "LANG", "TZ", "TMPDIR"}, name),
+			strings.HasPrefix(name, "LC_"), strings.HasPrefix(name, "MASTER_"):
+			clean = append(clean, setting)
+		}
+	}
+	return clean
 }
 
 // rule gives the session its master, over a runner that reaches all its pools.
@@ -143,6 +173,9 @@ func (s *session) start(ctx context.Context) {
 	pools, s.endPools = context.WithCancel(ctx)
 	rule, s.endRule = context.WithCancel(ctx)
 	for _, p := range s.pools {
+		if s.bind != nil { // nobody is there yet, so each is given it when it starts
+			s.report(p.Broadcast(ctx, *s.bind, true, func([]ipc.Outcome) {}))
+		}
 		s.pooling.Go(func() { s.report(p.Run(pools)) })
 	}
 	s.ruling.Go(func() { s.report(s.master.Run(rule)) })
@@ -216,20 +249,45 @@ func (s *session) leave(ctx context.Context, code stopError, grace time.Duration
 	}
 	s.stop(code) // before the pools refuse what they have, so that it is known why
 	s.ending.Store(true)
-	if n := s.running(); n > 0 {
-		them := "them"
-		if n == 1 {
-			them = "it"
-		}
-		may := "will finish"
-		if grace >= 0 {
-			may = "may finish within " + shell.Human(grace)
-		}
-		s.screen.Notef("stopping: %s %s (Ctrl-C again to kill %s)", shell.Plural(int64(n), "running task"), may, them)
+	may := "will finish"
+	if grace >= 0 {
+		may = "may finish within " + shell.Human(grace)
 	}
+	s.tellRunning("stopping", may, "Ctrl-C again")
 	for _, p := range s.pools {
 		p.Drain(grace)
 	}
+}
+
+// halt ends a batch that has had a failure, unless it is ending already.
+func (s *session) halt(how shell.Halt) {
+	if s.ending.Swap(true) {
+		return
+	}
+	s.stop(stopError(exitFailed))
+	if how == shell.HaltNow {
+		s.tellRunning("halting after a failure", "will be ended", "")
+		s.abort()
+		return
+	}
+	for _, p := range s.pools {
+		p.Drain(-1)
+	}
+	s.tellRunning("halting after a failure", "will finish", "Ctrl-C")
+}
+
+// tellRunning says what becomes of the tasks that run, if there are any, and how they can be ended.
+func (s *session) tellRunning(what, may, kill string) {
+	n := s.running()
+	switch {
+	case n == 0:
+		return
+	case kill != "" && n == 1:
+		kill = " (" + kill + " to kill it)"
+	case kill != "":
+		kill = " (" + kill + " to kill them)"
+	}
+	s.screen.Notef("%s: %s %s%s", what, shell.Plural(int64(n), "running task"), may, kill)
 }
 
 // patience is how long the rest may take once the workers are to be killed, which takes half a second.

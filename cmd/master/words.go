@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"fandango/cmd/master/shell"
 	"fandango/ipc"
@@ -17,18 +18,18 @@ type narrator struct {
 	command []string // nil: the built-in worker
 	wire    ipc.Wire
 
-	mu    sync.Mutex      // guards what follows: events come from several goroutines
-	told  map[string]bool // workers whose text on stdout has been shown; "": that one is slow
-	ready bool            // some worker was ready once
+	mu      sync.Mutex      // guards what follows: events come from several goroutines
+	told    map[string]bool // workers whose text on stdout has been shown; "": that one is slow
+	met     map[string]bool // workers that were ready or have failed to be
+	missing int             // the others
+	ready   bool            // some worker was ready once
 }
 
 // tell takes an event of the pool. It does not wait.
 func (n *narrator) tell(e pool.Event) {
 	switch e := e.(type) {
 	case pool.Ready:
-		n.mu.Lock()
-		n.ready = true
-		n.mu.Unlock()
+		n.meet(e.Worker, true)
 	case pool.Text:
 		if n.first(e.Worker) {
 			n.session.screen.Note(n.text(e))
@@ -38,6 +39,7 @@ func (n *narrator) tell(e pool.Event) {
 			n.session.screen.Note(n.slow(e))
 		}
 	case pool.StartFailed:
+		n.meet(e.Worker, false)
 		if n.wasReady() && (e.Attempt == 1 || e.Next < 0) {
 			n.session.screen.Note(n.failed(e))
 		}
@@ -50,7 +52,27 @@ func (n *narrator) tell(e pool.Event) {
 		if words := n.exited(e); words != "" {
 			n.session.screen.Note(words)
 		}
-	case pool.Started, pool.Stderr: // in the log, with -v
+	case pool.Unhealthy:
+		n.session.screen.Note(unhealthy(e))
+	case pool.Healthy:
+		n.session.screen.Notef("group %s is healthy again, after %s", e.Group, shell.Human(e.After))
+	case pool.SetAside:
+		n.session.screen.Note(setAside(e))
+	case pool.Started, pool.Stderr, pool.Resized: // in the log, with -v
+	}
+}
+
+// meet takes into account that a worker is ready, or has failed to be.
+func (n *narrator) meet(worker string, ready bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ready = n.ready || ready
+	if !n.met[worker] {
+		n.met[worker] = true
+		n.missing--
+	}
+	if n.ready && n.missing <= 0 {
+		n.session.allMet()
 	}
 }
 
@@ -111,14 +133,18 @@ func (n *narrator) neverReady(e pool.NeverReady) string {
 	if e.Err == nil {
 		return s + fmt.Sprintf("%s, and no answer to the first request\n        %s\n", shell.Plural(int64(e.Starts), "start"), n.advice())
 	}
-	return s + fmt.Sprintf("%s; the last one: %s\n", shell.Plural(int64(e.Starts), "start"), shell.Safe(e.Err.Error())) + lastWords(e.Err)
+	s += fmt.Sprintf("%s; the last one: %s\n", shell.Plural(int64(e.Starts), "start"), shell.Safe(e.Err.Error()))
+	if ipc.KindOf(e.Err) == ipc.KindTimeout {
+		s += fmt.Sprintf("        %s\n        or does it need longer? (then: --start-timeout)\n", n.advice())
+	}
+	return s + lastWords(e.Err)
 }
 
-// exited is nothing when the worker was told to end, or when the failure of its task says it all.
+// exited is nothing when the worker's end is no fault, or when the failure of its task says it all.
 func (n *narrator) exited(e pool.Exited) string {
 	var what string
 	switch {
-	case e.Key == "" && n.session.ending.Load(), n.session.killed.Load(), ipc.KindOf(e.Err) == ipc.KindTimeout, ipc.KindOf(e.Err) == ipc.KindCancelled,
+	case e.Retired, e.Key == "" && n.session.ending.Load(), n.session.killed.Load(), ipc.KindOf(e.Err) == ipc.KindTimeout, ipc.KindOf(e.Err) == ipc.KindCancelled,
 		e.Key != "" && e.Err != nil && len(e.Exit.Stderr) == 0:
 		return ""
 	case e.Err != nil:
@@ -127,7 +153,7 @@ func (n *narrator) exited(e pool.Exited) string {
 		what = "died (" + e.Exit.String() + ")"
 	}
 	if e.Key != "" && e.Err == nil {
-		what += fmt.Sprintf(" on key %q", shell.Safe(e.Key))
+		what += " on key \"" + shell.Safe(e.Key) + "\""
 	}
 	if e.Err == nil {
 		what += ", after " + shell.Plural(int64(e.Exit.Served), "task")
@@ -136,6 +162,16 @@ func (n *narrator) exited(e pool.Exited) string {
 		return fmt.Sprintf("master: worker %s %s\n", e.Worker, what)
 	}
 	return fmt.Sprintf("master: worker %s %s; its last words:\n%s", e.Worker, what, quoted(e.Exit.Stderr))
+}
+
+func unhealthy(e pool.Unhealthy) string {
+	return fmt.Sprintf("master: group %s is unhealthy: %d lives of workers within %s came to nothing; it goes on trying, slowly. The last one:\n"+
+		"        %s\n", e.Group, e.Failed, shell.Human(e.Within), shell.Safe(fmt.Sprint(e.Reason))) + lastWords(e.Reason)
+}
+
+func setAside(e pool.SetAside) string {
+	return fmt.Sprintf("master: key \"%s\" is set aside until %s: its tasks have killed %s in a row; the last one:\n        %s\n",
+		shell.Safe(e.Key), e.Until.Format(time.TimeOnly), shell.Plural(int64(e.Crashes), "worker"), shell.Safe(fmt.Sprint(e.Err)))
 }
 
 // lastWords are what a worker wrote to stderr before it ended.

@@ -23,6 +23,7 @@ func TestWordsForWorkers(t *testing.T) {
 `,
 		},
 		{n.exited(pool.Exited{Worker: "main/2", Exit: ipc.Exit{Served: 2031}}), "master: worker main/2 died (exit code 0), after 2 031 tasks\n"},
+		{n.exited(pool.Exited{Worker: "main/2", Exit: ipc.Exit{Served: 100}, Retired: true}), ""},
 		{n.exited(pool.Exited{Worker: "main/1", Err: ipc.Errorf(ipc.KindTimeout, "x"), Key: "b", Exit: segv}), ""},
 		{n.exited(pool.Exited{Worker: "main/1", Err: ipc.Errorf(ipc.KindProtocol, "x"), Key: "b"}), ""},
 		{
@@ -55,6 +56,33 @@ func TestWordsForWorkers(t *testing.T) {
 			`master: no worker could be started: python3 w.py
         2 starts, and no answer to the first request
         does it flush stdout after each answer? does it speak JSON lines (then: --wire json)?
+`,
+		},
+		{
+			n.neverReady(pool.NeverReady{Starts: 5, Err: ipc.Errorf(ipc.KindTimeout, "it did not answer its first request in 2s")}),
+			`master: no worker could be started: python3 w.py
+        5 starts; the last one: it did not answer its first request in 2s
+        does it flush stdout after each answer? does it speak JSON lines (then: --wire json)?
+        or does it need longer? (then: --start-timeout)
+`,
+		},
+		{
+			unhealthy(pool.Unhealthy{
+				Group: "main", Failed: 10, Within: time.Minute,
+				Reason: &ipc.Error{Kind: ipc.KindCrash, Message: "it ended with exit code 7", Exit: &ipc.Exit{Code: 7, Stderr: []string{"no \adevice"}}},
+			}),
+			`master: group main is unhealthy: 10 lives of workers within 60 s came to nothing; it goes on trying, slowly. The last one:
+        it ended with exit code 7
+          | no \x07device
+`,
+		},
+		{
+			setAside(pool.SetAside{
+				Group: "main", Key: "b\a", Crashes: 3, Until: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local),
+				Err: errors.New("its worker died (signal 11, SIGSEGV)"),
+			}),
+			`master: key "b\x07" is set aside until 03:04:05: its tasks have killed 3 workers in a row; the last one:
+        its worker died (signal 11, SIGSEGV)
 `,
 		},
 	} {

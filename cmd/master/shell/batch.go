@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,8 +16,11 @@ import (
 // most Window from the moment it is read until its result is written, so a slow reader of the output, a slow worker and
 // a result that waits for its turn all slow the reading down.
 type Batch struct {
-	Source  *Source
-	Send    func(ctx context.Context, t ipc.Task, then func(Result)) error
+	Source *Source
+	// Send hands a task on. When it returns nil, then is called once, with the task's result; of a task that several
+	// workers have run, with the result of each.
+	Send    func(ctx context.Context, t ipc.Task, then func(Result, ...Result)) error
+	Failed  func() // is told that something has failed, once and as soon as it is known; it must not block. nil: nobody
 	Out     io.Writer
 	Screen  *Screen
 	Tally   *Tally
@@ -24,6 +28,8 @@ type Batch struct {
 	Columns bool // Out is a terminal
 	Ordered bool // results in the order of the input
 	Traces  bool // show the stack traces of failures
+	Printed bool // values are what processes have printed
+	All     bool // the results of a task come from several workers: text tells from which
 }
 
 // Window is how many lines may be on their way at once.
@@ -80,6 +86,7 @@ type lane struct {
 	ctx     context.Context // of the one call of Run
 	results chan *numbered  // room for every line on its way: a callback never waits
 	places  *places
+	failed  atomic.Bool // Failed has been told
 
 	early   []*numbered // by number modulo Window: results that wait for their turn
 	next    uint64      // whose turn it is
@@ -93,6 +100,7 @@ type numbered struct {
 	number uint64
 	size   int
 	Result
+	more []Result // of the same task
 }
 
 // read sends the tasks of the input until it ends or places are no longer given.
@@ -114,16 +122,36 @@ func (l *lane) read(ctx context.Context) error {
 		}
 		l.Tally.read.Add(1)
 		if it.Err == nil {
-			it.Err = l.Send(ctx, it.Task, func(r Result) {
-				n.Result = r
-				n.size = l.places.settle(n.size, it.Size, len(r.Value))
-				l.results <- n
+			it.Err = l.Send(ctx, it.Task, func(r Result, more ...Result) {
+				n.Result, n.more = r, more
+				size := len(r.Value)
+				for _, r := range more {
+					size += len(r.Value)
+				}
+				n.size = l.places.settle(n.size, it.Size, size)
+				l.arrive(n)
 			})
 		}
 		if it.Err != nil {
 			n.Result = Result{Key: it.Task.Key, Outcome: ipc.Outcome{Err: it.Err}, At: time.Now()}
-			l.results <- n
+			l.arrive(n)
 		}
+	}
+}
+
+// arrive hands the results of a task to the goroutine that writes them.
+func (l *lane) arrive(n *numbered) {
+	l.look(&n.Result)
+	for i := range n.more {
+		l.look(&n.more[i])
+	}
+	l.results <- n
+}
+
+// look tells the first failure of a batch that nobody has stopped.
+func (l *lane) look(r *Result) {
+	if l.Failed != nil && r.Err != nil && l.ctx.Err() == nil && l.failed.CompareAndSwap(false, true) {
+		l.Failed()
 	}
 }
 
@@ -206,26 +234,39 @@ func (l *lane) take(n *numbered) {
 	}
 }
 
-// write formats a result and frees its place.
+// write formats the results of a task and frees its place.
 func (l *lane) write(n *numbered) {
-	r := &n.Result
+	l.format(&n.Result)
+	for i := range n.more {
+		l.Tally.read.Add(1)
+		l.format(&n.more[i])
+	}
+	l.places.free(n.size)
+}
+
+func (l *lane) format(r *Result) {
+	if l.Printed && (l.Format == Text || l.Format == CSV) {
+		r.Value = withoutNewline(r.Value)
+	}
 	switch {
 	case r.Err != nil && l.ctx.Err() != nil && notStarted(r):
 		l.Tally.notStarted.Add(1)
+		return
 	case r.Err != nil && !l.Format.inStream():
-		l.Tally.count(r)
-		l.err = failureLine(l.err, r, l.Screen.color)
+		l.err = failureLine(l.err, r, l.All, l.Screen.color)
 		if l.Traces {
 			l.err = appendTrace(l.err, r.Err)
 		}
 	case l.Columns && l.Format == Text:
-		l.Tally.count(r)
-		l.columns.add(r)
+		l.columns.add(r, l.All)
+	case l.All && l.Format == Text:
+		l.out = appendWhose(l.out, r)
+	case l.Printed && l.Format == Bare:
+		l.out = appendBare(l.out, r.Value)
 	default:
-		l.Tally.count(r)
 		l.out = l.Format.append(l.out, r)
 	}
-	l.places.free(n.size)
+	l.Tally.count(r)
 }
 
 // notStarted reports whether a task found its end before it began.

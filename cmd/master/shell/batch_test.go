@@ -71,7 +71,7 @@ func (b *bench) start(t *testing.T, ctx context.Context, in io.Reader) (wait fun
 }
 
 // answer is a Send whose every task is done at once, elsewhere, with its key as the value.
-func answer(_ context.Context, t ipc.Task, then func(Result)) error {
+func answer(_ context.Context, t ipc.Task, then func(Result, ...Result)) error {
 	v, err := ipc.Encode("v" + t.Key)
 	go then(Result{Key: t.Key, Outcome: ipc.Outcome{Value: v, Err: err, Attempts: 1, Worker: "main/1"}, At: time.Now()})
 	return nil
@@ -104,7 +104,7 @@ func TestKeepOrder(t *testing.T) {
 	var held []func()
 	var mu sync.Mutex
 	// Tasks end in groups of ten, each group backwards.
-	send := func(ctx context.Context, task ipc.Task, then func(Result)) error {
+	send := func(ctx context.Context, task ipc.Task, then func(Result, ...Result)) error {
 		mu.Lock()
 		defer mu.Unlock()
 		held = append(held, func() { _ = answer(ctx, task, then) })
@@ -136,7 +136,7 @@ func TestWithKeepOrderReadingStopsAtTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		first := make(chan struct{})
-		send := func(ctx context.Context, task ipc.Task, then func(Result)) error {
+		send := func(ctx context.Context, task ipc.Task, then func(Result, ...Result)) error {
 			if sent.Add(1) == 1 {
 				go func() { <-first; _ = answer(ctx, task, then) }()
 				return nil
@@ -176,7 +176,7 @@ func TestATrickleAppearsAtOnce(t *testing.T) {
 }
 
 func TestFailuresOfLinesAndTasks(t *testing.T) {
-	send := func(ctx context.Context, task ipc.Task, then func(Result)) error {
+	send := func(ctx context.Context, task ipc.Task, then func(Result, ...Result)) error {
 		switch task.Key {
 		case "1":
 			go then(Result{Key: "1", Outcome: ipc.Outcome{Err: &ipc.Error{Kind: ipc.KindTask, Message: "no", Trace: "at x\nat \x1by\n"}, Attempts: 1}})
@@ -207,10 +207,53 @@ func TestFailuresOfLinesAndTasks(t *testing.T) {
 	}
 }
 
+func TestWhatProcessesPrint(t *testing.T) {
+	send := func(_ context.Context, task ipc.Task, then func(Result, ...Result)) error {
+		v, err := ipc.Encode(task.Key + "\n")
+		then(Result{Key: task.Key, Outcome: ipc.Outcome{Value: v, Err: err, Attempts: 1}})
+		return nil
+	}
+	for format, want := range map[Format]string{
+		Text: "0\t\"0\"\n1\t\"1\"\n", Bare: "0\n1\n", CSV: csvHeader + "0,0,,,0,,1,", JSON: `{"key":"0","value":"0\n",`,
+	} {
+		b := &bench{Batch: Batch{Send: send, Format: format, Ordered: true, Printed: true}}
+		if err := b.start(t, t.Context(), strings.NewReader(numbers(2)))(); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.out.String(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", format, got, want)
+		}
+	}
+}
+
+func TestEachWorkerHasItsResult(t *testing.T) {
+	send := func(_ context.Context, task ipc.Task, then func(Result, ...Result)) error {
+		v, err := ipc.Encode(5)
+		one := Result{Key: task.Key, Outcome: ipc.Outcome{Value: v, Err: err, Attempts: 1, Worker: "main/1"}}
+		two := Result{Key: task.Key, Outcome: ipc.Outcome{Err: ipc.ErrTask, Attempts: 1, Worker: "main/2"}}
+		then(one, two)
+		return nil
+	}
+	failed := 0
+	b := &bench{Batch: Batch{Send: send, Format: Text, Ordered: true, All: true, Failed: func() { failed++ }}}
+	if err := b.start(t, t.Context(), strings.NewReader(numbers(2)))(); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.out.String(); got != "0\t5\tmain/1\n1\t5\tmain/1\n" {
+		t.Errorf("stdout %q", got)
+	}
+	if got := b.err.String(); got != "master: FAILED 0 on main/2: task\nmaster: FAILED 1 on main/2: task\n" {
+		t.Errorf("stderr %q", got)
+	}
+	if b.Tally.done.Load() != 2 || b.Tally.Failed() != 2 || b.Tally.read.Load() != 4 || failed != 1 {
+		t.Errorf("%d done, %d failed of %d; Failed was told %d times", b.Tally.done.Load(), b.Tally.Failed(), b.Tally.read.Load(), failed)
+	}
+}
+
 func TestAStopReadsNoFurtherAndCountsTheRest(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var waiting []func()
-	send := func(ctx context.Context, task ipc.Task, then func(Result)) error {
+	send := func(ctx context.Context, task ipc.Task, then func(Result, ...Result)) error {
 		if ctx.Done() != nil {
 			t.Error("the end of the batch would cancel its tasks")
 		}
@@ -322,7 +365,7 @@ func TestLargeResultsLeaveFewTasksOnTheirWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	send := func(_ context.Context, task ipc.Task, then func(Result)) error {
+	send := func(_ context.Context, task ipc.Task, then func(Result, ...Result)) error {
 		most.Store(max(most.Load(), onTheirWay.Add(1)))
 		go func() {
 			then(Result{Key: task.Key, Outcome: ipc.Outcome{Value: value, Attempts: 1}})

@@ -29,7 +29,7 @@ func BenchmarkBatch(b *testing.B) {
 	show.Go(func() { screen.Run(showing) })
 	batch := Batch{
 		Source: source, Out: io.Discard, Screen: screen, Tally: &Tally{}, Format: JSON,
-		Send: func(_ context.Context, t ipc.Task, then func(Result)) error {
+		Send: func(_ context.Context, t ipc.Task, then func(Result, ...Result)) error {
 			then(Result{Key: t.Key, Outcome: ipc.Outcome{Value: value, Worker: "main/1", Attempts: 1}, At: at})
 			return nil
 		},

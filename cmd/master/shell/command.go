@@ -17,13 +17,28 @@ type Command interface{ command() }
 
 // Run is a batch.
 type Run struct {
-	File    string // "-": standard input
-	Form    Form
-	Ordered bool
-	Grace   time.Duration // how long running tasks may go on at TERM
+	File          string // "-": standard input
+	Form          Form
+	Ordered       bool
+	Grace         time.Duration // how long running tasks may go on at TERM
+	Retries       int
+	RetryFailures bool // also what the worker says has failed
+	Halt          Halt
+	Bind          *ipc.Task // what each worker does first; nil: nothing
+	All           bool      // each line goes to every worker
 	Output
 	Group
 }
+
+// Halt says what the first failure means for the rest of a batch.
+type Halt string
+
+// The ways to go on after a failure.
+const (
+	HaltNever Halt = "never" // as if it were none
+	HaltSoon  Halt = "soon"  // start nothing new
+	HaltNow   Halt = "now"   // and end what runs
+)
 
 // Serve keeps the workers and the keys of a file alive.
 type Serve struct {
@@ -77,16 +92,21 @@ type Output struct {
 
 // Group is what runs tasks: a number of equal worker processes.
 type Group struct {
-	Name    string
-	Workers int // 0: the number of CPUs
-	Wire    ipc.Wire
-	Timeout time.Duration // of a task; 0: none
-	Memory  Size          // of a built-in worker
-	Command []string      // nil: the built-in worker
+	Name         string
+	Workers      int // 0: the number of CPUs
+	Wire         ipc.Wire
+	Timeout      time.Duration // of a task; 0: none
+	StartTimeout time.Duration // from a worker's start to its first answer
+	Memory       Size          // of a built-in worker
+	CleanEnv     bool          // workers see little of the environment
+	Command      []string      // nil: the built-in worker
+	Exec         bool          // Command is no worker: it is started once for each task
 }
 
 // builtIn is the group of a serve file that declares none.
-func builtIn() Group { return Group{Name: "main", Wire: ipc.Msgpack, Memory: DefaultMemory} }
+func builtIn() Group {
+	return Group{Name: "main", Wire: ipc.Msgpack, Memory: DefaultMemory, StartTimeout: 30 * time.Second}
+}
 
 // DefaultMemory is the memory of a built-in worker.
 const DefaultMemory Size = 512 << 20

@@ -30,9 +30,10 @@ func TestParseRun(t *testing.T) {
 	want := &Run{
 		File: "in.csv", Form: Form{Name: "in.csv", Target: "a + b", Expression: true, Comma: ','}, Ordered: true,
 		Grace:  10 * time.Second,
+		Halt:   HaltNever,
 		Output: Output{Format: JSON, Color: "auto", Progress: "auto"},
 		Group: Group{
-			Name: "main", Workers: 3, Wire: ipc.Msgpack, Timeout: 5 * time.Second, Memory: DefaultMemory,
+			Name: "main", Workers: 3, Wire: ipc.Msgpack, Timeout: 5 * time.Second, StartTimeout: 30 * time.Second, Memory: DefaultMemory,
 			Command: []string{"python3", "-u", "w.py", "--fast", "-5"},
 		},
 	}

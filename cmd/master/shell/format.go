@@ -51,6 +51,25 @@ func (f Format) append(dst []byte, r *Result) []byte {
 	}
 }
 
+// appendWhose appends a result in the text form, with the worker's name as a third part.
+func appendWhose(dst []byte, r *Result) []byte {
+	dst = append(appendKey(dst, r.Key), '\t')
+	dst = append(appendValue(dst, r.Value), '\t')
+	return append(append(dst, r.Worker...), '\n')
+}
+
+// withoutNewline is what a process has printed but for its last newline, as a shell's $(…) has it.
+func withoutNewline(v ipc.Raw) ipc.Raw {
+	s, ok := v.Text()
+	if !ok || !strings.HasSuffix(s, "\n") {
+		return v
+	}
+	if raw, err := ipc.Encode(strings.TrimSuffix(s, "\n")); err == nil {
+		return raw
+	}
+	return v
+}
+
 // appendBare appends a value's own bytes: of a string or of bytes as they are, of anything else its JSON.
 func appendBare(dst []byte, v ipc.Raw) []byte {
 	if s, ok := v.Text(); ok {
@@ -138,8 +157,11 @@ type row struct{ key, value string }
 
 const widest = 40
 
-func (c *columns) add(r *Result) {
+func (c *columns) add(r *Result, whose bool) {
 	k := row{string(appendKey(nil, r.Key)), string(appendValue(nil, r.Value))}
+	if whose {
+		k.value += "  " + r.Worker
+	}
 	if w := utf8.RuneCountInString(k.key); w <= widest {
 		c.width = max(c.width, w)
 	}
@@ -160,14 +182,22 @@ func (c *columns) flush(dst []byte) []byte {
 }
 
 // failureLine words a failure for a person. A line of the input that made no task is named by its place alone, which
-// its message begins with.
-func failureLine(dst []byte, r *Result, color bool) []byte {
+// its message begins with. Whose: several workers have run it.
+func failureLine(dst []byte, r *Result, whose, color bool) []byte {
 	dst = append(dst, "master: "...)
 	dst = append(append(dst, paint("FAILED", red, color)...), ' ')
 	if ipc.KindOf(r.Err) != ipc.KindInput || r.Attempts > 0 {
-		dst = append(appendKey(dst, r.Key), ": "...)
+		dst = appendKey(dst, r.Key)
+		if whose && r.Worker != "" {
+			dst = append(append(dst, " on "...), r.Worker...)
+		}
+		dst = append(dst, ": "...)
 	}
-	return append(appendSafe(dst, r.Err.Error()), '\n')
+	dst = appendSafe(dst, r.Err.Error())
+	if r.Attempts > 1 {
+		dst = fmt.Appendf(dst, " (tried %d times)", r.Attempts)
+	}
+	return append(dst, '\n')
 }
 
 // appendTrace appends a worker's own stack trace, indented.

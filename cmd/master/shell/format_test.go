@@ -112,15 +112,15 @@ func TestRawForm(t *testing.T) {
 
 func TestColumns(t *testing.T) {
 	var c columns
-	c.add(result(t, "add 2 3", 5))
-	c.add(result(t, "square 12", 144))
-	c.add(result(t, "upper alba", "ALBA"))
+	c.add(result(t, "add 2 3", 5), false)
+	c.add(result(t, "square 12", 144), false)
+	c.add(result(t, "upper alba", "ALBA"), false)
 	want := "add 2 3     5\nsquare 12   144\nupper alba  ALBA\n"
 	if got := string(c.flush(nil)); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	c.add(result(t, strings.Repeat("x", 41), 1))
-	c.add(result(t, "ü", 2))
+	c.add(result(t, strings.Repeat("x", 41), 1), false)
+	c.add(result(t, "ü", 2), false)
 	want = strings.Repeat("x", 41) + "  1\nü           2\n"
 	if got := string(c.flush(nil)); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
@@ -142,10 +142,10 @@ func TestFailureLine(t *testing.T) {
 			`master: FAILED "a\rb": \xff\u2066`,
 		},
 	} {
-		if got := string(failureLine(nil, &c.r, false)); got != c.want+"\n" {
+		if got := string(failureLine(nil, &c.r, false, false)); got != c.want+"\n" {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
-		if got := string(failureLine(nil, &c.r, true)); !strings.Contains(got, "\x1b[31mFAILED\x1b[0m") {
+		if got := string(failureLine(nil, &c.r, false, true)); !strings.Contains(got, "\x1b[31mFAILED\x1b[0m") {
 			t.Errorf("in colour: %q", got)
 		}
 	}
@@ -182,7 +182,7 @@ func TestSummary(t *testing.T) {
 		tally.count(&Result{Key: "a", Outcome: ipc.Outcome{Attempts: 1, Ran: time.Millisecond}})
 	}
 	tally.count(&Result{Key: "b", Outcome: ipc.Outcome{Attempts: 1, Err: ipc.ErrTask}})
-	if got, want := tally.Summary(2), "master: 3 tasks: 2 done, 1 failed in 0.01 s · 2 workers\n"; got != want {
+	if got, want := tally.Summary(2), "master: 3 tasks: 2 done, 1 failed in 0.01 s · 2 workers · the input was not read to its end\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	tally.read.Add(100)
@@ -192,11 +192,13 @@ func TestSummary(t *testing.T) {
 	tally.count(&Result{Key: "run 7.h5", Outcome: ipc.Outcome{Attempts: 1, Ran: 1200 * time.Millisecond}})
 	tally.notStarted.Add(3)
 	tally.begun = time.Now().Add(-4 * time.Second)
+	tally.complete.Store(true)
 	got := tally.Summary(1)
 	want := "master: 103 tasks: 99 done, 1 failed, 3 not started in 4 s · 1 worker · 25/s · median 41 ms · p95 41 ms · slowest run 7.h5 1.2 s\n"
 	if strings.ReplaceAll(got, "42 ms", "41 ms") != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	tally.complete.Store(false)
 	if got, want := tally.Progress(8), "  100 done   1 failed   8 running   25/s"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

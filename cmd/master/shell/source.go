@@ -19,6 +19,7 @@ type Form struct {
 	Name       string // the input's name, for messages; empty: standard input
 	Target     string // run this for each line or row, which is its argument
 	Expression bool   // each line is an expression; in a table, Target is one over the columns, by their names
+	Exec       bool   // each line, uncut, is the target: what stands for {} in a command
 	Null       bool   // NUL ends a record instead of a newline
 	Comma      byte   // ',' or '\t': a table with a header; 0: lines
 	Named      bool   // the columns of a row are one object, named arguments
@@ -120,7 +121,9 @@ func (s *Source) Next() (Item, error) {
 }
 
 // plain reports whether lines are read in the line forms, where comments may stand.
-func (s *Source) plain() bool { return s.table == nil && s.form.Target == "" && !s.form.Expression }
+func (s *Source) plain() bool {
+	return s.table == nil && s.form.Target == "" && !s.form.Expression && !s.form.Exec
+}
 
 func blank(b []byte) bool { return len(bytes.TrimLeft(b, " \t\r\n")) == 0 }
 
@@ -131,7 +134,7 @@ func (s *Source) item(line int) Item {
 	switch {
 	case s.table != nil:
 		it.Task, err = s.row(line)
-	case s.form.Expression:
+	case s.form.Expression, s.form.Exec:
 		it.Task.Key = s.key(s.record, line)
 		it.Task.Target, err = ipc.Encode(text(string(s.record)))
 	case s.target != nil:

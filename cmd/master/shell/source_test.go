@@ -289,9 +289,9 @@ func FuzzLine(f *testing.F) {
 func everyForm(r *Result) [][]byte {
 	lines := [][]byte{JSON.append(nil, r), CSV.append(nil, r)}
 	if r.Err != nil {
-		return append(lines, failureLine(nil, r, false))
+		return append(lines, failureLine(nil, r, false, false))
 	}
 	var c columns
-	c.add(r)
+	c.add(r, false)
 	return append(lines, Text.append(nil, r), c.flush(nil))
 }

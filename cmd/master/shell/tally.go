@@ -69,6 +69,9 @@ func (t *Tally) Summary(workers int) string {
 		s += fmt.Sprintf(" · %s/s · median %s · p95 %s · slowest %s %s", twoDigits(float64(t.times.n)/took.Seconds()),
 			Human(t.times.at(0.5)), Human(t.times.at(0.95)), cutShown(t.slowest.Key), Human(t.slowest.Ran))
 	}
+	if !t.complete.Load() {
+		s += " · the input was not read to its end"
+	}
 	return s + "\n"
 }
 

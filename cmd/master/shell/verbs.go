@@ -92,6 +92,9 @@ func (g *Group) flags(f *pflag.FlagSet) {
 	f.Var((*Duration)(&g.Timeout), "timeout", "end a task that runs longer, and its worker (default: none)")
 	f.Var(&g.Memory, "memory", "the memory of a built-in worker")
 	f.Var(choice{(*string)(&g.Wire), []string{"msgpack", "json"}}, "wire", "what the worker speaks")
+	f.Var((*Duration)(&g.StartTimeout), "start-timeout", "how long a worker may take to its first answer")
+	f.BoolVar(&g.CleanEnv, "clean-env", false,
+		"of the environment workers see only PATH, HOME, LANG, LC_*, TZ, TMPDIR and MASTER_*")
 }
 
 // check completes a group with the words after --.
@@ -101,95 +104,12 @@ func (g *Group) check(f *pflag.FlagSet, after []string) error {
 		return fmt.Errorf("-j %d: it is 1 … 10000 workers", g.Workers)
 	case after != nil && len(after) == 0:
 		return errors.New("no command after --; write -- python3 worker.py, or leave -- out for the built-in worker")
+	case g.StartTimeout == 0:
+		return errors.New("--start-timeout must be above 0")
 	case after != nil && f.Changed("memory"):
 		return errors.New("--memory is for the built-in worker; it does not go with a command of your own")
 	}
 	g.Command = after
-	return nil
-}
-
-const runText = `Each line is a task, told apart by its first character:
-
-  add 2 3                          target and words; the key is the line itself
-  k1: add 2 3                      key, colon, blank; then target and words
-  ["k1", "read", ["x", 5]]         key, target, args; also ["k1", "read"], ["read"]
-  {"key": "k1", "target": "read", "args": {"name": "x"}, "timeout": "5s"}
-  # …                              a comment
-
-A word that is a JSON number, true, false, null, an array or an object is that; any other word is a string. Words with
-blanks stand in quotes. Blank lines are skipped. A bad line fails, the others run.
-
-Tasks run on worker processes: on the built-in evaluator of Python-like expressions, or on the command after --.
-Each result is a line on stdout, as soon as it is there; failures, progress and the summary go to stderr. Tasks with
-the same key run one after another.
-
-  master run tasks.txt
-  ls *.h5 | master run -t checksum -j 4 -- python3 worker.py
-  seq 10 | master run -t 'lambda n: int(n) * int(n)'
-  master run --csv -e -t 'temp_max - temp_min' weather.csv
-
-Exit: 0 all done, 1 some tasks failed, 2 wrong usage, 3 no worker could be started, 130 Ctrl-C, 141 the reader of the
-output has gone, 143 TERM. Ctrl-C once lets running tasks finish; twice kills them. USR1 shows a line of progress.`
-
-func newRun() *builder {
-	b, r := newBuilder(), &Run{}
-	f := b.flags
-	var csv, tsv bool
-	f.StringVarP(&r.Form.Target, "target", "t", "", "run `TARGET` for each line; the line, uncut, is its argument")
-	f.BoolVarP(&r.Form.Expression, "expression", "e", false,
-		"each line is an expression; with --csv, -t is one over the columns")
-	f.BoolVarP(&r.Form.Null, "null", "0", false, "lines end with NUL")
-	f.BoolVar(&csv, "csv", false, "a table with a header: columns key, target, timeout are those, the others are args")
-	f.BoolVar(&tsv, "tsv", false, "the same, with tabs")
-	f.BoolVar(&r.Form.Named, "named", false, "the args of a row are named by their columns")
-	f.BoolVarP(&r.Form.Strings, "strings", "R", false, "words and fields are strings, also those that are numbers")
-	r.Group.flags(f)
-	r.Grace = 10 * time.Second
-	f.Var((*Duration)(&r.Grace), "grace", "how long running tasks may go on at TERM")
-	f.BoolVarP(&r.Ordered, "keep-order", "k", false, "print results in the order of the input")
-	r.Output.flags(f)
-	f.Var(choice{&r.Progress, []string{"auto", "plain", "none"}}, "progress",
-		"auto: on a terminal; plain: a line every 10 s")
-	b.finish = func(words, after []string) (Command, error) {
-		switch {
-		case csv:
-			r.Form.Comma = ','
-		case tsv:
-			r.Form.Comma = '\t'
-		}
-		if err := r.check(csv && tsv, f.Changed("target") || r.Form.Target != "", words); err != nil {
-			return nil, err
-		}
-		if r.File = "-"; len(words) > 0 {
-			r.File = words[0]
-		}
-		if r.File != "-" {
-			r.Form.Name = Safe(r.File)
-		}
-		return r, r.Group.check(f, after)
-	}
-	return b
-}
-
-// check refuses options that contradict each other.
-func (r *Run) check(both, target bool, files []string) error {
-	table := r.Form.Comma != 0
-	switch {
-	case len(files) > 1:
-		return fmt.Errorf("one input file at most, not also %q; the worker's command stands after --", files[1])
-	case both:
-		return errors.New("--csv and --tsv exclude each other")
-	case target && strings.TrimSpace(r.Form.Target) == "":
-		return errors.New("-t needs the name of a target, or an expression")
-	case r.Form.Expression && target && !table:
-		return errors.New("with -e each line is the expression, so -t has no place; over the columns of a table: --csv -e -t EXPRESSION")
-	case r.Form.Expression && !target && table:
-		return errors.New("which expression? write --csv -e -t EXPRESSION")
-	case r.Form.Null && table:
-		return errors.New("-0 does not go with a table")
-	case r.Form.Named && !table:
-		return errors.New("--named is for --csv and --tsv")
-	}
 	return nil
 }
 
