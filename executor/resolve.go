@@ -8,8 +8,8 @@ import (
 	"fandango/ipc"
 )
 
-// Eval turns a text that is no name into a thing: a [Callable] or a value.
-type Eval func(ctx context.Context, source string) (any, error)
+// Eval turns a text that is no name into a thing: a [Callable] or a value. The text is valid until Eval returns.
+type Eval func(ctx context.Context, text []byte) (any, error)
 
 // Resolve decides what a tuple means, and does it. on is what names are looked up on: a [Namespace], a [Callable], both
 // or nil. eval takes a text that is no name of on; nil: there is no evaluator.
@@ -24,11 +24,11 @@ func Resolve(ctx context.Context, on any, eval Eval, target, args ipc.Raw) (any,
 			return call(ctx, process, target)
 		}
 	}
-	name, ok := target.Text()
+	text, ok := target.TextBytes()
 	if !ok {
 		return target, nil
 	}
-	thing, err := find(ctx, on, eval, name)
+	thing, err := find(ctx, on, eval, text)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,11 @@ func processor(on any) Callable {
 	return f
 }
 
-func find(ctx context.Context, on any, eval Eval, name string) (any, error) {
+func find(ctx context.Context, on any, eval Eval, text []byte) (any, error) {
+	if on == nil && eval != nil { // then it needs no string
+		return eval(ctx, text)
+	}
+	name := string(text)
 	names, _ := on.(Namespace)
 	if names != nil {
 		if thing, ok := names.Lookup(name); ok {
@@ -60,7 +64,7 @@ func find(ctx context.Context, on any, eval Eval, name string) (any, error) {
 	}
 	switch {
 	case eval != nil:
-		return eval(ctx, name)
+		return eval(ctx, text)
 	case names != nil:
 		return nil, NameError(name, names.Names())
 	}

@@ -18,11 +18,17 @@ func (r Raw) IsNil() bool { return len(r) == 0 || len(r) == 1 && r[0] == codeNil
 
 // Text returns the value when it is a string.
 func (r Raw) Text() (string, bool) {
+	b, ok := r.TextBytes()
+	return string(b), ok
+}
+
+// TextBytes is Text without a copy: the bytes are those of r.
+func (r Raw) TextBytes() ([]byte, bool) {
 	t, size := next(r)
 	if t.kind != kindString || size != len(r) {
-		return "", false
+		return nil, false
 	}
-	return string(t.data), true
+	return t.data, true
 }
 
 // String shows the value as compact JSON, as AppendJSON does.

@@ -353,6 +353,10 @@ func TestRawText(t *testing.T) {
 	}
 	for _, tt := range tests {
 		r := raw(t, tt.in)
+		b, ok := r.TextBytes()
+		if string(b) != tt.text || ok != tt.ok {
+			t.Errorf("% x.TextBytes() = %q, %v, want %q, %v", []byte(r), b, ok, tt.text, tt.ok)
+		}
 		if text, ok := r.Text(); text != tt.text || ok != tt.ok || r.IsNil() != tt.isNil {
 			t.Errorf("%s: Text = %q, %v, IsNil = %v, want %q, %v, %v", tt.in, text, ok, r.IsNil(), tt.text, tt.ok, tt.isNil)
 		}

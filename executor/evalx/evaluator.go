@@ -33,17 +33,17 @@ const DefaultSteps = 1_000_000_000
 // Evaluator is an executor of expressions. It runs one task at a time; others wait.
 type Evaluator struct {
 	cfg  Config
-	turn chan struct{} // holds one token while a task runs: guards all that follows
+	turn turn // guards all that follows
 
 	names   starlark.StringDict // built-ins, modules and the session, in one: looked up when an expression runs
 	on      any                 // what names are looked up on: a Go executor, or a thing of ours
 	of      int                 // how many workers there are; names reach one of them
 	cache   map[string]*starlark.Function
 	objects map[string]starlark.Value // instances made by __class__
-	now     *run
+	now     run
+	thread  *starlark.Thread // of the run; the next one has it, too, unless something went wrong
 
-	resolver   executor.Eval          // eval and check as funcs, made once
-	onMaxSteps func(*starlark.Thread) // as resolver
+	resolver executor.Eval // eval as a func, made once
 }
 
 // run is one task's evaluation.
@@ -51,9 +51,8 @@ type run struct {
 	outer   context.Context    //nolint:containedctx // the task's: this is the record of one call
 	ctx     context.Context    //nolint:containedctx // with the evaluator's own timeout
 	cancel  context.CancelFunc // of ctx; nil when it is outer
-	thread  starlark.Thread
-	bind    bool       // it is a bind, which reaches every worker
-	stopped *ipc.Error // why it was stopped; nil: it was not
+	bind    bool               // it is a bind, which reaches every worker
+	stopped *ipc.Error         // why it was stopped; nil: it was not
 }
 
 // New returns an Evaluator with an empty session.
@@ -66,14 +65,13 @@ func New(cfg Config) *Evaluator {
 	}
 	e := &Evaluator{
 		cfg:     cfg,
-		turn:    make(chan struct{}, 1),
+		turn:    turn{given: make(chan struct{}, 1)},
 		of:      1,
 		cache:   map[string]*starlark.Function{},
 		objects: map[string]starlark.Value{},
 	}
 	e.names = e.library()
 	e.resolver = e.eval
-	e.onMaxSteps = func(*starlark.Thread) { e.check(e.now) }
 	if cfg.Executor != nil {
 		e.on = cfg.Executor
 		e.names["executor"] = e.wrap("executor", cfg.Executor)
@@ -83,8 +81,8 @@ func New(cfg Config) *Evaluator {
 
 // Greet learns how many workers there are, and tells the names that are always there.
 func (e *Evaluator) Greet(g ipc.Greeting) ipc.Hello {
-	e.turn <- struct{}{}
-	defer func() { <-e.turn }()
+	e.turn.take(context.Background())
+	defer e.turn.give()
 	e.of = max(1, g.Of)
 	var hello ipc.Hello
 	if greeter, ok := e.cfg.Executor.(executor.Greeter); ok {
@@ -96,32 +94,32 @@ func (e *Evaluator) Greet(g ipc.Greeting) ipc.Hello {
 
 // Execute resolves a tuple: a name of the executor, or else an expression.
 func (e *Evaluator) Execute(ctx context.Context, target, args ipc.Raw) (any, error) {
-	r, err := e.begin(ctx)
-	if err != nil {
+	if err := e.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer e.end(r)
-	result, err := executor.Resolve(r.ctx, e.on, e.resolver, target, args) //nolint:contextcheck // it is ctx, with our timeout
+	well := false
+	defer func() { e.end(well) }()
+	result, err := executor.Resolve(e.now.ctx, e.on, e.resolver, target, args) //nolint:contextcheck // it is ctx, with our timeout
 	if v, ok := result.(starlark.Value); ok && err == nil {
 		result, err = encode(v)
 	}
 	if err != nil {
-		return nil, e.failure(r, err)
+		return nil, e.failure(err)
 	}
+	well = true
 	return result, nil
 }
 
 // Bind makes an executor of a class of Config.Executor, or else of the value of any expression, or of what a def, an
 // import or an assignment names. A callable value is called when there are args.
 func (e *Evaluator) Bind(ctx context.Context, target, args ipc.Raw) error {
-	r, err := e.begin(ctx)
-	if err != nil {
+	if err := e.begin(ctx); err != nil {
 		return err
 	}
-	defer e.end(r)
-	r.bind = true
-	if err := e.bind(r.ctx, target, args); err != nil { //nolint:contextcheck // as in Execute
-		return e.failure(r, err)
+	defer e.end(false)
+	e.now.bind = true
+	if err := e.bind(e.now.ctx, target, args); err != nil { //nolint:contextcheck // as in Execute
+		return e.failure(err)
 	}
 	return nil
 }
@@ -178,38 +176,38 @@ func (e *Evaluator) bindable(target ipc.Raw) (starlark.Value, error) {
 	return decode(target)
 }
 
-// begin waits for the turn of a task, and gives it a thread of its own and its limits. Every begin has its end.
-func (e *Evaluator) begin(ctx context.Context) (*run, error) {
-	select {
-	case e.turn <- struct{}{}:
-	default: // a select of two costs more than all the rest of begin
-		select {
-		case e.turn <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ipc.Errorf(ipc.KindCancelled, "waiting for the evaluator: %w", context.Cause(ctx))
-		}
+// begin waits for the turn of a task, and gives it a thread and its limits. Every begin has its end.
+func (e *Evaluator) begin(ctx context.Context) error {
+	if !e.turn.take(ctx) {
+		return ipc.Errorf(ipc.KindCancelled, "waiting for the evaluator: %w", context.Cause(ctx))
 	}
-	r := &run{ctx: ctx, outer: ctx}
+	e.now.ctx, e.now.outer = ctx, ctx
 	if e.cfg.Timeout > 0 {
-		r.ctx, r.cancel = context.WithTimeout(ctx, e.cfg.Timeout)
+		e.now.ctx, e.now.cancel = context.WithTimeout(ctx, e.cfg.Timeout)
 	}
-	r.thread.Name = "task"
-	r.thread.SetMaxExecutionSteps(checkSteps)
-	r.thread.OnMaxSteps = e.onMaxSteps
-	e.now = r
-	return r, nil
+	if e.thread == nil {
+		e.thread = &starlark.Thread{Name: "task", OnMaxSteps: func(*starlark.Thread) { e.check() }}
+	}
+	e.thread.Steps = 0
+	e.thread.SetMaxExecutionSteps(checkSteps)
+	return nil
 }
 
-func (e *Evaluator) end(r *run) {
-	if r.cancel != nil {
-		r.cancel()
+// end gives the turn to the next task. well: its thread is fit for that one, too, which saves its making.
+func (e *Evaluator) end(well bool) {
+	if e.now.cancel != nil {
+		e.now.cancel()
 	}
-	e.now = nil
-	<-e.turn
+	if !well || e.now.stopped != nil {
+		e.thread = nil
+	}
+	e.now = run{}
+	e.turn.give()
 }
 
 // failure says what became of a task that has no value.
-func (e *Evaluator) failure(r *run, err error) error {
+func (e *Evaluator) failure(err error) error {
+	r := &e.now
 	switch {
 	case r.stopped != nil:
 		return r.stopped
@@ -228,22 +226,27 @@ const (
 
 // check looks at a running evaluation, and stops it when it has gone too far or too deep, or when its time is over: a
 // look every some microseconds costs less than a timer for each task.
-func (e *Evaluator) check(r *run) {
+func (e *Evaluator) check() {
+	r := &e.now
 	switch {
-	case e.cfg.Steps > 0 && r.thread.Steps >= uint64(e.cfg.Steps):
+	case e.cfg.Steps > 0 && e.thread.Steps >= uint64(e.cfg.Steps):
 		r.stopped = ipc.Errorf(ipc.KindTimeout, "stopped after %d steps, the evaluator's limit", e.cfg.Steps)
-	case r.thread.CallStackDepth() > maxCalls:
+	case e.thread.CallStackDepth() > maxCalls:
 		r.stopped = taskError("RecursionError", "more than %d calls inside each other", maxCalls)
 	case r.ctx.Err() == nil:
-		r.thread.SetMaxExecutionSteps(r.thread.Steps + checkSteps)
+		e.thread.SetMaxExecutionSteps(e.thread.Steps + checkSteps)
 		return
 	}
-	r.thread.Cancel("it was stopped")
+	e.thread.Cancel("it was stopped")
 }
 
 // eval is the evaluator's part in [executor.Resolve].
-func (e *Evaluator) eval(_ context.Context, source string) (any, error) {
-	v, names, err := e.source(source)
+func (e *Evaluator) eval(_ context.Context, text []byte) (any, error) {
+	if f, ok := e.cache[string(text)]; ok {
+		v, err := starlark.Call(e.thread, f, nil, nil)
+		return e.thing(v), err
+	}
+	v, names, err := e.source(string(text))
 	switch {
 	case err != nil:
 		return nil, err
@@ -274,7 +277,7 @@ func (e *Evaluator) call(fn starlark.Value, args executor.Args) (starlark.Value,
 	if err != nil {
 		return nil, err
 	}
-	return starlark.Call(&e.now.thread, fn, positional, named)
+	return starlark.Call(e.thread, fn, positional, named)
 }
 
 // function is a Starlark callable as an executor's callable.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -407,6 +409,9 @@ func TestLimits(t *testing.T) {
 			}
 			check(t, e, "1 + 1", nil, `2`) // each task has its own steps
 		}
+		for range 50 {
+			check(t, e, "len([x for x in range(2000)])", nil, `2000`)
+		}
 	})
 	t.Run("timeout", func(t *testing.T) {
 		e := evalx.New(evalx.Config{Timeout: time.Millisecond, Steps: -1})
@@ -450,6 +455,29 @@ func TestLimits(t *testing.T) {
 		check(t, e, "def f(n): return f(n + 1)\nf(0)", nil, `RecursionError`)
 		check(t, e, "def f(n): return 0 if n == 0 else 1 + f(n - 1)\nf(500)", nil, `500`)
 	})
+}
+
+func TestOneTaskAtATime(t *testing.T) {
+	e := evalx.New(evalx.Config{})
+	check(t, e, "n = 0", nil, `"n"`)
+	const workers, tasks = 8, 200
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range tasks {
+				if _, err := e.Execute(t.Context(), encode(t, "n += 1"), nil); err != nil {
+					t.Error(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				go cancel() // it may come in time, or not
+				if _, err := e.Execute(ctx, encode(t, "1"), nil); err != nil && ipc.KindOf(err) != ipc.KindCancelled {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	check(t, e, "n", nil, strconv.Itoa(workers*tasks))
 }
 
 func TestLongTexts(t *testing.T) {

@@ -114,10 +114,9 @@ func (e *Evaluator) each(x starlark.Iterable, f func(starlark.Value) error) erro
 
 // spend counts the steps of a built-in.
 func (e *Evaluator) spend(steps uint64) error {
-	r := e.now
-	r.thread.Steps += steps
-	if e.check(r); r.stopped != nil {
-		return r.stopped
+	e.thread.Steps += steps
+	if e.check(); e.now.stopped != nil {
+		return e.now.stopped
 	}
-	return r.ctx.Err()
+	return e.now.ctx.Err()
 }

@@ -26,7 +26,7 @@ const (
 // source evaluates a text. names: the value is no value but the names that the text has bound.
 func (e *Evaluator) source(text string) (v starlark.Value, names bool, err error) {
 	if f, ok := e.cache[text]; ok {
-		v, err = starlark.Call(&e.now.thread, f, nil, nil)
+		v, err = starlark.Call(e.thread, f, nil, nil)
 		return v, false, err
 	}
 	file, err := parse(text)
@@ -45,7 +45,7 @@ func (e *Evaluator) source(text string) (v starlark.Value, names bool, err error
 				}
 				e.cache[text] = f
 			}
-			v, err = starlark.Call(&e.now.thread, f, nil, nil)
+			v, err = starlark.Call(e.thread, f, nil, nil)
 			return v, false, err
 		}
 	}
@@ -71,7 +71,7 @@ func (e *Evaluator) statement(file *syntax.File, stmt syntax.Stmt) (v starlark.V
 		if err != nil {
 			return nil, false, err
 		}
-		v, err = starlark.Call(&e.now.thread, f, nil, nil)
+		v, err = starlark.Call(e.thread, f, nil, nil)
 		return v, false, err
 	case *syntax.AssignStmt:
 		name, ok := unparen(stmt.LHS).(*syntax.Ident)
@@ -82,7 +82,7 @@ func (e *Evaluator) statement(file *syntax.File, stmt syntax.Stmt) (v starlark.V
 		if err != nil {
 			return nil, false, err
 		}
-		v, err := starlark.Call(&e.now.thread, f, nil, nil)
+		v, err := starlark.Call(e.thread, f, nil, nil)
 		if err != nil {
 			return nil, false, err
 		}
@@ -98,7 +98,7 @@ func (e *Evaluator) statement(file *syntax.File, stmt syntax.Stmt) (v starlark.V
 	}
 	// Anything else may read and write names: it runs with the whole session as its globals.
 	rewriteStmts(one.Stmts)
-	if err := starlark.ExecREPLChunk(one, &e.now.thread, e.names); err != nil {
+	if err := starlark.ExecREPLChunk(one, e.thread, e.names); err != nil {
 		return nil, false, err
 	}
 	if _, ok := stmt.(*syntax.AssignStmt); ok {
@@ -115,7 +115,7 @@ func (e *Evaluator) define(file *syntax.File) error {
 	if err != nil {
 		return err
 	}
-	defined, err := prog.Init(&e.now.thread, e.names)
+	defined, err := prog.Init(e.thread, e.names)
 	maps.Copy(e.names, defined)
 	return err
 }
@@ -137,7 +137,7 @@ func (e *Evaluator) compile(x syntax.Expr) (*starlark.Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	defined, err := prog.Init(&e.now.thread, e.names)
+	defined, err := prog.Init(e.thread, e.names)
 	if err != nil {
 		return nil, err
 	}

@@ -41,20 +41,20 @@ func (e *Evaluator) evaluating() map[string]builtin {
 }
 
 func (e *Evaluator) evalForm(form starlark.Value) (starlark.Value, error) {
-	if e.check(e.now); e.now.stopped != nil { // a text that evaluates itself may take no steps at all
+	if e.check(); e.now.stopped != nil { // a text that evaluates itself may take no steps at all
 		return nil, e.now.stopped
 	}
 	switch form := form.(type) {
 	case starlark.String:
 		v, names, err := e.source(string(form))
 		if _, ok := v.(starlark.Callable); ok && !names && err == nil {
-			return starlark.Call(&e.now.thread, v, nil, nil)
+			return starlark.Call(e.thread, v, nil, nil)
 		}
 		return v, err
 	case *starlark.Dict:
 		return e.evalDict(form)
 	case starlark.Callable:
-		return starlark.Call(&e.now.thread, form, nil, nil)
+		return starlark.Call(e.thread, form, nil, nil)
 	case starlark.Indexable: // list, tuple
 		if form.Len() == 0 {
 			return nil, typeError("eval: an empty list calls nothing; its first item has to be, or to name, a callable")
@@ -133,7 +133,7 @@ func (e *Evaluator) callForm(f starlark.Value, args starlark.Tuple, kwargs []sta
 		}
 		return nil, typeError("eval: the target must be callable; it is a %s", f.Type())
 	}
-	return starlark.Call(&e.now.thread, f, args, kwargs)
+	return starlark.Call(e.thread, f, args, kwargs)
 }
 
 // named is what a name, which may have dots, stands for; a callable stands for itself.
