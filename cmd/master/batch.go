@@ -12,12 +12,18 @@ import (
 	"time"
 
 	"fandango/cmd/master/shell"
+	"fandango/executor/evalx"
 	"fandango/ipc"
 	"fandango/master"
 )
 
 // batch is "master run".
 func (c *console) batch(ctx context.Context, r *shell.Run) int {
+	if r.Form.Expression && r.Form.Comma != 0 && r.Command == nil { // now, and not once for each row
+		if err := evalx.CheckExpression(r.Form.Target); err != nil {
+			return c.wrong(&shell.UsageError{Verb: "run", Message: "-t: " + err.Error()})
+		}
+	}
 	in, err := c.input(r)
 	if err != nil {
 		c.say("%v", err)
@@ -43,7 +49,7 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 	if r.Halt != shell.HaltNever {
 		halt = func() { s.halt(r.Halt) }
 		all, _ := s.workers()
-		runner = &gate{below: runner, free: all, failed: halt}
+		runner = &gate{below: runner, free: max(all, r.MaxWorkers), failed: halt}
 	}
 	s.rule(runner)
 	tally := &shell.Tally{}

@@ -87,8 +87,14 @@ func (s *session) newPool(g shell.Group) (*pool.Pool, error) {
 		command = []string{self, workerVerb, "--memory", strconv.FormatInt(int64(g.Memory), 10)}
 	}
 	cfg := pool.Config{
-		Command: command, Name: g.Name, Workers: g.Workers, Wire: g.Wire, Timeout: g.Timeout, Grace: s.grace,
-		StartTimeout: g.StartTimeout, Log: s.log, Event: n.tell,
+		Command: command, Name: g.Name, Workers: g.Workers, MaxWorkers: g.MaxWorkers, Wire: g.Wire, Window: g.Window,
+		Timeout: g.Timeout, StartTimeout: g.StartTimeout, Grace: s.grace,
+		Recycle: pool.Recycle{Tasks: g.Recycle.Tasks, Age: g.Recycle.Age, Memory: int64(g.Recycle.Memory)},
+		Poison:  pool.Poison{CoolDown: g.CoolDown},
+		Log:     s.log, Event: n.tell,
+	}
+	if g.CoolDown == 0 {
+		cfg.Poison.CoolDown = -1 // never
 	}
 	if g.CleanEnv {
 		cfg.Env = cleanEnvironment(os.Environ())

@@ -287,3 +287,21 @@ func TestServePausesAndKills(t *testing.T) {
 		t.Errorf("a paused key ran: %q", got)
 	}
 }
+
+func TestServeRecycles(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/lab.master"
+	text := "worker odd -j 1..2 --recycle-tasks 3 --window 1 --clean-env --wire json -- oddworker\nadd a last 1 --every 10ms\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startMaster(t, "", "serve", "-v", file)
+	p.err.await(t, "worker is being renewed: worker=odd/1 why=tasks", 2)
+	p.err.await(t, "worker retired: worker=odd/1 served=", 2)
+	p.out.await(t, "a\t1\n", 10)
+	p.signal(syscall.SIGTERM)
+	p.exit(exitOK, " 0 failed")
+	if got := p.err.String(); strings.Contains(got, "died") || strings.Contains(got, "was ended") {
+		t.Errorf("a retirement is told as a fault:\n%s", got)
+	}
+}

@@ -94,18 +94,31 @@ type Output struct {
 type Group struct {
 	Name         string
 	Workers      int // 0: the number of CPUs
+	MaxWorkers   int // as many as there is work for; 0: Workers
 	Wire         ipc.Wire
+	Window       int           // tasks that a worker may have at once; 0: as many as it has lately done in a millisecond
 	Timeout      time.Duration // of a task; 0: none
 	StartTimeout time.Duration // from a worker's start to its first answer
 	Memory       Size          // of a built-in worker
 	CleanEnv     bool          // workers see little of the environment
+	Recycle      Recycle
+	CoolDown     time.Duration // how long a key is set aside that keeps killing workers; 0: never
 	Command      []string      // nil: the built-in worker
 	Exec         bool          // Command is no worker: it is started once for each task
 }
 
+// Recycle says when a worker that is well is replaced; each zero field: never.
+type Recycle struct {
+	Tasks  int
+	Age    time.Duration
+	Memory Size
+}
+
 // builtIn is the group of a serve file that declares none.
 func builtIn() Group {
-	return Group{Name: "main", Wire: ipc.Msgpack, Memory: DefaultMemory, StartTimeout: 30 * time.Second}
+	return Group{
+		Name: "main", Wire: ipc.Msgpack, Memory: DefaultMemory, StartTimeout: 30 * time.Second, CoolDown: time.Minute,
+	}
 }
 
 // DefaultMemory is the memory of a built-in worker.

@@ -32,13 +32,32 @@ func TestParseRun(t *testing.T) {
 		Grace:  10 * time.Second,
 		Halt:   HaltNever,
 		Output: Output{Format: JSON, Color: "auto", Progress: "auto"},
-		Group: Group{
-			Name: "main", Workers: 3, Wire: ipc.Msgpack, Timeout: 5 * time.Second, StartTimeout: 30 * time.Second, Memory: DefaultMemory,
-			Command: []string{"python3", "-u", "w.py", "--fast", "-5"},
-		},
+		Group:  builtIn(),
 	}
+	want.Workers, want.MaxWorkers, want.Timeout = 3, 3, 5*time.Second
+	want.Command = []string{"python3", "-u", "w.py", "--fast", "-5"}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
+	}
+}
+
+func TestParseWorker(t *testing.T) {
+	c, err := parseLine(t, "worker lab -j 2..8 --recycle-tasks 1000 --recycle-age 6h --recycle-memory 300M --poison-cooldown 5m "+
+		"--window 1 --start-timeout 2m --clean-env -- w", InFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Worker{Group{
+		Name: "lab", Workers: 2, MaxWorkers: 8, Wire: ipc.Msgpack, Window: 1, StartTimeout: 2 * time.Minute, Memory: DefaultMemory,
+		CleanEnv: true, Recycle: Recycle{1000, 6 * time.Hour, 300 << 20}, CoolDown: 5 * time.Minute, Command: []string{"w"},
+	}}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v, want %+v", c, want)
+	}
+	for _, j := range []string{"0", "-1", "8..2", "2..", "..2", "1..2..3", "20000", "x", ""} {
+		if c, err := Parse([]string{"worker", "lab", "-j", j}, InFile, nil); err == nil {
+			t.Errorf("-j %q: %+v", j, c)
+		}
 	}
 }
 

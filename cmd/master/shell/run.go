@@ -138,7 +138,7 @@ func withoutWorker(f *pflag.FlagSet, after []string) error {
 		case !o.Changed: // the environment has it
 		case slices.Contains([]string{"csv", "tsv", "target", "expression", "named", "strings"}, o.Name):
 			err = fmt.Errorf("%s does not go with -x: each line, uncut, stands for {} in the command", optionName(o))
-		case slices.Contains([]string{"wire", "bind", "all", "start-timeout"}, o.Name):
+		case slices.Contains([]string{"wire", "bind", "all", "start-timeout", "window"}, o.Name):
 			err = fmt.Errorf("%s does not go with -x: there is no worker, but a process for each line", optionName(o))
 		}
 	})

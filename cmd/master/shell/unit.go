@@ -90,8 +90,11 @@ func (z *Size) Set(s string) error {
 // Type names the value in a help text.
 func (z *Size) Type() string { return "SIZE" }
 
-// String writes the size so that Set reads it.
+// String writes the size so that Set reads it; zero, which means none, is empty.
 func (z *Size) String() string {
+	if *z == 0 {
+		return ""
+	}
 	for _, u := range []struct {
 		by   int
 		name string

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,20 +89,43 @@ func (o *Output) flags(f *pflag.FlagSet) {
 // flags adds the options of a group of workers.
 func (g *Group) flags(f *pflag.FlagSet) {
 	*g = builtIn()
-	f.IntVarP(&g.Workers, "workers", "j", 0, "how many workers (default: the number of CPUs)")
+	f.VarP(crew{g}, "workers", "j", "how many workers, or from..to by the work there is (default: the number of CPUs)")
 	f.Var((*Duration)(&g.Timeout), "timeout", "end a task that runs longer, and its worker (default: none)")
 	f.Var(&g.Memory, "memory", "the memory of a built-in worker")
 	f.Var(choice{(*string)(&g.Wire), []string{"msgpack", "json"}}, "wire", "what the worker speaks")
+	f.IntVar(&g.Window, "window", 0,
+		"let a worker that answers in order have up to `N` tasks at once (default: a millisecond's work)")
 	f.Var((*Duration)(&g.StartTimeout), "start-timeout", "how long a worker may take to its first answer")
 	f.BoolVar(&g.CleanEnv, "clean-env", false,
 		"of the environment workers see only PATH, HOME, LANG, LC_*, TZ, TMPDIR and MASTER_*")
 }
 
+// crew is how many workers a group has: "4", or "2..8".
+type crew struct{ *Group }
+
+func (c crew) Set(s string) error {
+	from, to, elastic := strings.Cut(s, "..")
+	if !elastic {
+		to = from
+	}
+	least, errLeast := strconv.Atoi(from)
+	most, errMost := strconv.Atoi(to)
+	if errLeast != nil || errMost != nil || least < 1 || most < least || most > 10_000 {
+		return fmt.Errorf("%q is no number of workers: write 4, or 2..8; at most 10000", Safe(s))
+	}
+	c.Workers, c.MaxWorkers = least, most
+	return nil
+}
+
+func (c crew) String() string { return "" }
+
+func (c crew) Type() string { return "N" }
+
 // check completes a group with the words after --.
 func (g *Group) check(f *pflag.FlagSet, after []string) error {
 	switch {
-	case g.Workers < 0, g.Workers > 10_000, g.Workers == 0 && f.Changed("workers"):
-		return fmt.Errorf("-j %d: it is 1 … 10000 workers", g.Workers)
+	case g.Window < 0, g.Recycle.Tasks < 0:
+		return errors.New("--window and --recycle-tasks cannot be below 0")
 	case after != nil && len(after) == 0:
 		return errors.New("no command after --; write -- python3 worker.py, or leave -- out for the built-in worker")
 	case g.StartTimeout == 0:
@@ -174,11 +198,20 @@ func newVersion() *builder {
 }
 
 const workerText = `Without -- and a command it is a group of built-in workers. A file may have several groups; the first one runs
-what names none.`
+what names none.
+
+With -j 2..8 there are two workers, and up to eight while tasks wait; those go again after a minute without work. A
+worker that is recycled finishes what it runs, and its successor is ready before it goes. A key whose tasks kill three
+workers in a row is set aside for a while; the others are not held up by it.`
 
 func newWorker() *builder {
 	b, w := newBuilder(), &Worker{}
-	w.flags(b.flags)
+	f := b.flags
+	w.flags(f)
+	f.IntVar(&w.Recycle.Tasks, "recycle-tasks", 0, "replace a worker after about `N` tasks (default: never)")
+	f.Var((*Duration)(&w.Recycle.Age), "recycle-age", "replace a worker about that old (default: never)")
+	f.Var(&w.Recycle.Memory, "recycle-memory", "replace a worker that has grown beyond it (default: never)")
+	f.Var((*Duration)(&w.CoolDown), "poison-cooldown", "how long a key is set aside that keeps killing workers; 0: never")
 	b.finish = func(words, after []string) (Command, error) {
 		switch {
 		case len(words) == 0:
