@@ -4,6 +4,7 @@ package pool_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,33 @@ func TestRetriesGoOnInTheCanary(t *testing.T) {
 	o := run(t, p, again)
 	if !errors.Is(o.Err, ipc.ErrCrash) || o.Attempts != 3 || !strings.Contains(o.Err.Error(), "set aside") {
 		t.Errorf("outcome = %+v, want it set aside after 3 attempts", o)
+	}
+}
+
+// TestManyPoisonedKeysDoNotWaitForEachOther: a canary that each of them kills once was held back as if it could not start.
+func TestManyPoisonedKeysDoNotWaitForEachOther(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 1})
+	var poisons []ipc.Task
+	for i := range 9 {
+		poison := task(t, fmt.Sprint("poison ", i), "x:kill9")
+		poisons = append(poisons, poison)
+		for range 2 {
+			run(t, p, poison)
+			run(t, p, task(t, "neighbour", "echo")) // the worker is of use
+		}
+	}
+	begun := time.Now()
+	var ended []<-chan ipc.Outcome
+	for _, poison := range poisons {
+		ended = append(ended, submit(t, p, poison))
+	}
+	for _, outcome := range ended {
+		if o := <-outcome; !errors.Is(o.Err, ipc.ErrCrash) || o.Worker != "main/canary" {
+			t.Errorf("outcome = %+v, want a crash of the canary", o)
+		}
+	}
+	if took := time.Since(begun); took > 10*time.Second { // with pauses between them it is 25 s
+		t.Errorf("it took %v", took)
 	}
 }
 

@@ -241,7 +241,8 @@ func (s *slot) ended(l life) {
 		s.tell(l, 0)
 		return
 	}
-	if l.healthy {
+	// The canary is there to be killed: the key that did it has been set aside, and others wait for their turn.
+	if l.healthy || s.canary && l.ready && l.key != "" {
 		s.failures = 0
 	}
 	pause := backOff(s.failures)
