@@ -28,13 +28,14 @@ func Targets() []string { return slices.Sorted(maps.Keys(deeds)) }
 // What says in one line what a target does; "" when there is none of that name.
 func What(target string) string { return deeds[target].what }
 
-var deeds map[string]deed
+var deeds = merge(good, wire, values, texts, ends, hangs, resources)
 
-func init() { //nolint:gochecknoinits // deeds refer to functions that refer to deeds
-	deeds = map[string]deed{}
-	for _, group := range []map[string]deed{good, wire, values, texts, ends, hangs, resources} {
-		maps.Copy(deeds, group)
+func merge(groups ...map[string]deed) map[string]deed {
+	all := map[string]deed{}
+	for _, group := range groups {
+		maps.Copy(all, group)
 	}
+	return all
 }
 
 var good = map[string]deed{

@@ -12,7 +12,8 @@
 //	EVIL_START=hang         read nothing and answer nothing, ever
 //	EVIL_START=early        answer a request that nobody has sent
 //	EVIL_START=until:PATH   exit 1 as long as there is no such file
-//	EVIL_CLAIM=SIGNAL       claim in the hello that this signal makes it print its stacks
+//	EVIL_CLAIM=ordered      claim in the hello that each answer is written before the next task begins, which is so
+//	EVIL_CLAIM=SIGNAL       claim that this signal makes it print its stacks; both: ordered,SIGNAL
 //	EVIL_LEDGER=PATH        note there each task that it begins; see ReadLedger
 package evilworker
 
@@ -86,7 +87,7 @@ func begin(how string) {
 	case "early":
 		write("\x92\xa5early\x01")
 	case "until":
-		if _, err := os.Stat(arg); err != nil {
+		if _, err := os.Stat(arg); err != nil { //nolint:gosec // the test names it
 			os.Exit(1)
 		}
 	default:
@@ -99,8 +100,16 @@ func begin(how string) {
 
 // hello knows the greeting only when it has something to claim, as the simplest worker would not.
 func (t *task) hello() {
-	if signal := os.Getenv("EVIL_CLAIM"); signal != "" {
-		t.answer(map[string]any{"name": "evil", "diagnose": signal})
+	if words := os.Getenv("EVIL_CLAIM"); words != "" {
+		claims := ipc.Hello{Name: "evil"}
+		for word := range strings.SplitSeq(words, ",") {
+			if word == "ordered" {
+				claims.Ordered = true
+			} else {
+				claims.Diagnose = word
+			}
+		}
+		t.answer(claims)
 		return
 	}
 	t.fail("no such target: " + t.key)
