@@ -153,6 +153,7 @@ func TestFaults(t *testing.T) {
 }
 
 func commit(t *testing.T, p *pool.Pool, log *events, f fault) {
+	t.Helper()
 	seen := len(of[pool.Text](log))
 	one := task(t, "k", f.target, f.args...)
 	one.Timeout = 20 * time.Second
@@ -223,7 +224,7 @@ func TestW05OffendingBytesAreFoundAtOnce(t *testing.T) {
 					t.Fatalf("outcome = %+v, want a protocol error", o)
 				}
 				begun := time.Now()
-				serves1(t, p)
+				nextIsServed(t, p)
 				best = min(best, o.Ran)
 				t.Logf("error after %v, serves after another %v", o.Ran, time.Since(begun))
 			}
@@ -234,7 +235,7 @@ func TestW05OffendingBytesAreFoundAtOnce(t *testing.T) {
 	}
 }
 
-func serves1(t *testing.T, p *pool.Pool) {
+func nextIsServed(t *testing.T, p *pool.Pool) {
 	t.Helper()
 	if o := run(t, p, task(t, "next", "echo")); o.Err != nil {
 		t.Errorf("the next task: %v", o.Err)
@@ -243,7 +244,7 @@ func serves1(t *testing.T, p *pool.Pool) {
 
 // TestAnyBytesOnStdout holds P5 for bytes that nobody has thought of: noise, and messages with noise in them.
 func TestAnyBytesOnStdout(t *testing.T) {
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	noise := rand.New(rand.NewPCG(seed, 0))
 	p, _ := start(t, pool.Config{Workers: 2, Limits: ipc.Limits{Size: limit}, Poison: pool.Poison{Suspect: 1 << 30}})
@@ -271,7 +272,7 @@ func TestAnyBytesOnStdout(t *testing.T) {
 		most = max(most, heap())
 		serves(t, p, true)
 	}
-	if grown := int64(most) - int64(before); grown > 2*limit+16<<20 { //nolint:gosec // both are small
+	if grown := int64(most) - int64(before); grown > 2*limit+16<<20 {
 		t.Errorf("memory grew by %d bytes", grown)
 	}
 	t.Logf("outcomes %v, memory %d KiB → at most %d KiB", kinds, before>>10, most>>10)
@@ -287,7 +288,7 @@ func TestAnyBytesOnStdout(t *testing.T) {
 func bytesOnStdout(noise *rand.Rand) []byte {
 	b := make([]byte, 1<<noise.IntN(17))
 	for i := range b {
-		b[i] = byte(noise.Uint32()) //nolint:gosec // its low bits
+		b[i] = byte(noise.Uint32())
 	}
 	const letters = "Hello \xe9\xc3\xa4\x92\xa1k\x93\x80\n"
 	const heads = "\x92\x93\xa1k\x81\xdc\xdd\xdf\xc6\xdb\xc9\xff\x00"
@@ -369,7 +370,7 @@ func TestW21ALateAnswerIsNotTheNextOnes(t *testing.T) {
 func TestW22WordsBeforeTheFirstRequest(t *testing.T) {
 	t.Run("text", func(t *testing.T) {
 		p, log := start(t, pool.Config{Workers: 1, Env: with("EVIL_START=text")})
-		serves1(t, p)
+		nextIsServed(t, p)
 		if e := waitFor(t, log, func(pool.Text) bool { return true }); !strings.HasPrefix(string(e.Text), "Welcome") {
 			t.Errorf("text = %q", e.Text)
 		}
@@ -421,7 +422,7 @@ func TestO05TextFileBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(program, self, 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(program, self, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	writer, err := os.OpenFile(program, os.O_WRONLY, 0)
@@ -437,7 +438,7 @@ func TestO05TextFileBusy(t *testing.T) {
 	if err := writer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	serves1(t, p)
+	nextIsServed(t, p)
 }
 
 func TestO08NoDescriptorsLeft(t *testing.T) {
@@ -488,7 +489,7 @@ func TestO11ASlowStarterHoldsUpNobody(t *testing.T) {
 	if e.Worker != "main/2" || !errors.Is(e.Err, ipc.ErrTimeout) {
 		t.Errorf("%s: %v", e.Worker, e.Err)
 	}
-	serves1(t, p)
+	nextIsServed(t, p)
 	p.Abort()
 }
 
