@@ -4,9 +4,10 @@ GO       ?= go
 LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 FUZZTIME ?= 60s
 COUNT    ?= 5
+DURATION ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format arrows vet race bench fuzz
+.PHONY: help run test check lint format arrows vet race chaos soak bench fuzz
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -17,7 +18,7 @@ run: ## run the README's batch on testdata
 test: ## run the tests
 	$(GO) test ./...
 
-check: lint arrows vet race ## all that a commit must pass: format, lint, arrows, vet, tests with -race
+check: lint arrows vet race chaos ## all that a commit must pass: format, lint, arrows, vet, tests with -race, a minute of chaos
 
 lint: ## lint, the format included (the first build of the linter takes four minutes)
 	$(LINT) run --allow-serial-runners ./...
@@ -34,6 +35,14 @@ vet: ## vet as on the systems that the tests do not run on
 
 race: ## run the tests with the race detector, in random order
 	$(GO) test -race -shuffle=on ./...
+
+chaos: ## a minute of faults against the real master, and what became of each task
+	$(GO) run ./cmd/chaos -duration 60s
+
+soak: ## chaos for DURATION, with and without retries, and masters that are killed (DURATION=1h)
+	$(GO) run ./cmd/chaos -duration $(DURATION)
+	$(GO) run ./cmd/chaos -duration $(DURATION) -retries 2 -workers 8 -rate 30
+	$(GO) run ./cmd/chaos -mode orphans -n 50
 
 bench: ## run the benchmarks COUNT times and sum them up (COUNT=5)
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./... | tee bench.out
