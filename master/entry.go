@@ -215,43 +215,17 @@ func (m *Master) Pause(d time.Duration, keys ...string) error {
 	if d < 0 {
 		return ipc.Errorf(ipc.KindInput, "a pause must not be negative, as %v is; 0 means until resumed", d)
 	}
-	return m.entries(keys, func(c *core, e *entry, now time.Time) {
-		p := pause{on: true}
-		if d > 0 {
-			p.until = now.Add(d)
-		}
-		if e == nil {
-			c.pause = p
-		} else {
-			e.pause = p
-		}
-	})
+	return m.choose(keys, func(c *core, chosen []*entry, now time.Time, fx *effects) { c.hold(d, chosen, now, fx) })
 }
 
 // Resume ends the pause of some keys; when none is named, every pause. A key that was due meanwhile runs once. A pause of
 // all is not ended for single keys. Its error is of kind input: a key that was not added; nothing is resumed then.
 func (m *Master) Resume(keys ...string) error {
-	all := len(keys) == 0
-	return m.entries(keys, func(c *core, e *entry, now time.Time) {
-		if e != nil {
-			if e.pause.on {
-				e.pause, e.resumed = pause{}, now
-			}
-			return
-		}
-		if c.pause.on {
-			c.pause, c.resumed = pause{}, now
-		}
-		for _, row := range c.rows {
-			if e := row.entry; all && e != nil && e.pause.on {
-				e.pause, e.resumed = pause{}, now
-			}
-		}
-	})
+	return m.choose(keys, (*core).resume)
 }
 
-// entries changes the pauses of keys, or without keys the pause of all, and sets the timers anew.
-func (m *Master) entries(keys []string, change func(c *core, e *entry, now time.Time)) error {
+// choose finds the entries of some keys and does something with them; with none, when no key is named.
+func (m *Master) choose(keys []string, do func(c *core, chosen []*entry, now time.Time, fx *effects)) error {
 	var fx effects
 	now := m.lock()
 	defer m.unlock(&fx)
@@ -267,22 +241,64 @@ func (m *Master) entries(keys []string, change func(c *core, e *entry, now time.
 	if unknown != nil {
 		return &ipc.Error{Kind: ipc.KindInput, Message: "not added: " + strings.Join(unknown, ", "), Cause: ErrNoKey}
 	}
-	if len(keys) == 0 {
-		change(&m.core, nil, now)
-		for _, row := range m.core.rows {
-			if row.entry != nil {
-				row.entry.ring(&m.core, now, &fx)
-				m.core.notice(row, now)
-			}
-		}
-		return nil
+	do(&m.core, chosen, now, &fx)
+	return nil
+}
+
+// hold pauses some entries, or all when none is chosen.
+func (c *core) hold(d time.Duration, chosen []*entry, now time.Time, fx *effects) {
+	p := pause{on: true}
+	if d > 0 {
+		p.until = now.Add(d)
 	}
 	for _, e := range chosen {
-		change(&m.core, e, now)
-		e.ring(&m.core, now, &fx)
-		m.core.notice(e.row, now)
+		e.pause = p
 	}
-	return nil
+	if len(chosen) == 0 {
+		c.pause = p
+	}
+	c.rearrange(chosen, now, fx)
+}
+
+// resume ends the pause of some entries, or every pause when none is chosen.
+func (c *core) resume(chosen []*entry, now time.Time, fx *effects) {
+	for _, e := range chosen {
+		e.resume(now)
+	}
+	if len(chosen) == 0 {
+		if c.pause.on {
+			c.pause, c.resumed = pause{}, now
+		}
+		for _, row := range c.rows {
+			if row.entry != nil {
+				row.entry.resume(now)
+			}
+		}
+	}
+	c.rearrange(chosen, now, fx)
+}
+
+func (e *entry) resume(now time.Time) {
+	if e.pause.on {
+		e.pause, e.resumed = pause{}, now
+	}
+}
+
+// rearrange sets the timers of some entries, or of all when none is chosen, after a change of their pauses.
+func (c *core) rearrange(chosen []*entry, now time.Time, fx *effects) {
+	for _, e := range chosen {
+		e.ring(c, now, fx)
+		c.notice(e.row, now)
+	}
+	if len(chosen) > 0 {
+		return
+	}
+	for _, row := range c.rows {
+		if row.entry != nil {
+			row.entry.ring(c, now, fx)
+			c.notice(row, now)
+		}
+	}
 }
 
 func later(a, b time.Time) time.Time {
