@@ -14,7 +14,7 @@ import (
 
 func benchPool(b *testing.B, workers int) *pool.Pool {
 	b.Helper()
-	p, err := pool.New(pool.Config{Command: proctest.Command("worker"), Workers: workers, Queue: 1 << 20})
+	p, err := pool.New(pool.Config{Command: proctest.Command("worker"), Workers: workers, Queue: 1 << 20, Env: ordered()})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -62,6 +62,7 @@ func Shim() { proc.Shim() }
 type Recycle struct {
 	Tasks  int           // after so many answers, ± 10 %, so that the workers of a pool do not go in step
 	Age    time.Duration // after so long a life, ± 10 %
+	Idle   time.Duration // after so long without a task
 	Memory int64         // above so many resident bytes; ignored, with a warning, for a worker that has them when ready
 }
 
@@ -86,7 +87,7 @@ func withDefaults(c Config) (Config, error) {
 	}
 	for name, n := range map[string]int64{
 		"Workers": int64(c.Workers), "MaxWorkers": int64(c.MaxWorkers), "Queue": int64(c.Queue), "Window": int64(c.Window), "IdleAfter": int64(c.IdleAfter),
-		"Recycle.Tasks": int64(c.Recycle.Tasks), "Recycle.Age": int64(c.Recycle.Age), "Recycle.Memory": c.Recycle.Memory,
+		"Recycle.Tasks": int64(c.Recycle.Tasks), "Recycle.Age": int64(c.Recycle.Age), "Recycle.Memory": c.Recycle.Memory, "Recycle.Idle": int64(c.Recycle.Idle),
 		"Intensity.Failures": int64(c.Intensity.Failures), "Intensity.Within": int64(c.Intensity.Within),
 		"StartTimeout": int64(c.StartTimeout), "Poison.Suspect": int64(c.Poison.Suspect),
 	} {

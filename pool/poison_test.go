@@ -14,7 +14,7 @@ import (
 )
 
 func TestPoisonedKeyIsSetAside(t *testing.T) {
-	p, log := start(t, pool.Config{Workers: 1, Poison: pool.Poison{CoolDown: 300 * time.Millisecond}, IdleAfter: 200 * time.Millisecond})
+	p, log := start(t, pool.Config{Workers: 1, Poison: pool.Poison{CoolDown: 2 * time.Second}, IdleAfter: 200 * time.Millisecond})
 	poison := task(t, "poison", "x:kill9")
 	var workers []string
 	for range 3 {
@@ -28,7 +28,7 @@ func TestPoisonedKeyIsSetAside(t *testing.T) {
 		t.Errorf("it ran on %s", got)
 	}
 	neighbour := p.Workers()[0].PID
-	for range 5 {
+	for range 3 {
 		o := run(t, p, poison)
 		if !errors.Is(o.Err, ipc.ErrCrash) || !strings.Contains(o.Err.Error(), "set aside until") || o.Worker != "" {
 			t.Errorf("outcome = %+v, want it set aside", o)

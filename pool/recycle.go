@@ -39,8 +39,8 @@ func (w *worker) recycling() recycling {
 			r.memory = 0
 		}
 	}
-	if r.memory > 0 || cfg.MaxWorkers > cfg.Workers || w.slot.canary {
-		r.ticker = time.NewTicker(min(lookEvery, max(cfg.IdleAfter/2, time.Millisecond)))
+	if r.memory > 0 || cfg.Recycle.Idle > 0 || cfg.MaxWorkers > cfg.Workers || w.slot.canary {
+		r.ticker = time.NewTicker(min(lookEvery, max(shortest(cfg.IdleAfter, cfg.Recycle.Idle)/2, time.Millisecond)))
 		r.look = r.ticker.C
 	}
 	return r
@@ -64,16 +64,31 @@ func (w *worker) look(r *recycling) {
 		}
 	}
 	p := w.pool
+	idle := time.Duration(0)
 	p.mu.Lock()
-	idle := w.flight.n == 0 && w.open && time.Since(w.since) >= p.cfg.IdleAfter
+	if w.flight.n == 0 && w.open {
+		idle = time.Since(w.since)
+	}
 	p.mu.Unlock()
+	if after := p.cfg.Recycle.Idle; after > 0 && idle >= after && !r.asked {
+		r.asked = true
+		w.slot.ask("idle")
+	}
 	switch {
-	case !idle:
+	case idle < p.cfg.IdleAfter:
 	case w.slot.canary:
 		p.dropCanary(w.slot)
 	default:
 		p.shrink(w.slot)
 	}
+}
+
+// shortest is the shorter of two times, of which 0 is none.
+func shortest(a, b time.Duration) time.Duration {
+	if b == 0 {
+		return a
+	}
+	return min(a, b)
 }
 
 // jitter spreads a number by ± 10 %.

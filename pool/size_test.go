@@ -110,6 +110,7 @@ func TestRecycleByAgeAndMemory(t *testing.T) {
 	for name, r := range map[string]pool.Recycle{
 		"age":    {Age: 50 * time.Millisecond},
 		"memory": {Memory: 64 << 20},
+		"idle":   {Idle: 50 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, log := start(t, pool.Config{Workers: 1, Recycle: r})

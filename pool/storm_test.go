@@ -28,14 +28,16 @@ var (
 // begun more often than its retries allow. Run it with -args -kills 1000 for the figure of the catalogue.
 func TestKillStorm(t *testing.T) {
 	for _, retries := range []int{0, 2} {
-		t.Run(fmt.Sprint("retries ", retries), func(t *testing.T) { killStorm(t, retries) })
+		for _, claim := range []string{"", "ordered"} { // fed ahead or not
+			t.Run(fmt.Sprintf("retries %d %s", retries, claim), func(t *testing.T) { killStorm(t, retries, claim) })
+		}
 	}
 }
 
-func killStorm(t *testing.T, retries int) {
+func killStorm(t *testing.T, retries int, claim string) {
 	t.Helper()
 	ledger := filepath.Join(t.TempDir(), "ledger")
-	p, _ := start(t, pool.Config{Workers: 4, Env: with("EVIL_LEDGER=" + ledger)})
+	p, _ := start(t, pool.Config{Workers: 4, Env: with("EVIL_LEDGER="+ledger, "EVIL_CLAIM="+claim)})
 	tasks := *kills * *storm
 	outcomes := make([]atomic.Int32, tasks)
 	var done, crashed, strange atomic.Int64

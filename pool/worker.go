@@ -813,7 +813,7 @@ func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carry
 	if first != nil && first.task.Key != ipc.KeyHello {
 		fate = first.fate
 		ran = !first.begun.IsZero()
-		if ran && read <= first.mark {
+		if ran && fate == nil && read <= first.mark {
 			first.attempts--
 			ran = false
 		}

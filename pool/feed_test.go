@@ -1,0 +1,164 @@
+//go:build unix
+
+package pool_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fandango/ipc"
+	"fandango/pool"
+)
+
+// ordered is the environment of a worker that claims `ordered`, and so is fed ahead.
+func ordered() []string { return with("EVIL_CLAIM=ordered") }
+
+// warmUp lets the workers get a pace.
+func warmUp(t *testing.T, p *pool.Pool, n int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for i := range n {
+		all.Add(1)
+		err := p.Submit(t.Context(), task(t, "warm"+strconv.Itoa(i), "echo"), func(o ipc.Outcome) {
+			if o.Err != nil {
+				t.Error(o.Err)
+			}
+			all.Done()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.Wait()
+}
+
+// TestOneWindowAtMostWaitsBehindASlowTask holds decision 4: quick tasks that were already with a worker wait for its
+// slow one; all others go by. With a window of 1 nobody waits.
+func TestOneWindowAtMostWaitsBehindASlowTask(t *testing.T) {
+	for _, window := range []int{0, 1} {
+		t.Run("window "+strconv.Itoa(window), func(t *testing.T) {
+			p, _ := start(t, pool.Config{Workers: 2, Window: window, Env: ordered()})
+			waitReady(t, p, 2)
+			warmUp(t, p, 2000)
+			const quick = 5000
+			gate := filepath.Join(t.TempDir(), "gate")
+			quickDone := make(chan struct{}, quick)
+			var slow <-chan ipc.Outcome
+			for i := range quick {
+				if i == quick/2 {
+					slow = submit(t, p, task(t, "slow", "until", gate))
+				}
+				err := p.Submit(t.Context(), task(t, strconv.Itoa(i), "echo"), func(ipc.Outcome) { quickDone <- struct{}{} })
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			waits := 255 // behind the slow one, in its window
+			if window == 1 {
+				waits = 0
+			}
+			for range quick - waits {
+				<-quickDone // the slow task is still running
+			}
+			if err := os.WriteFile(gate, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if o := <-slow; o.Err != nil {
+				t.Error(o.Err)
+			}
+			for range waits {
+				<-quickDone
+			}
+		})
+	}
+}
+
+// TestCrashOfAFedWorkerCostsOneTask holds decision 4: of all the tasks that a worker has, only the one that it runs can
+// be lost.
+func TestCrashOfAFedWorkerCostsOneTask(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 1, Env: ordered()})
+	warmUp(t, p, 500)
+	var crashed, done atomic.Int64
+	var all sync.WaitGroup
+	const n = 2000
+	all.Add(n)
+	for i := range n {
+		target := "echo"
+		if i%200 == 100 {
+			target = "x:kill9"
+		}
+		err := p.Submit(t.Context(), task(t, strconv.Itoa(i), target), func(o ipc.Outcome) {
+			switch {
+			case o.Err == nil && o.Attempts == 1:
+				done.Add(1)
+			case errors.Is(o.Err, ipc.ErrCrash):
+				crashed.Add(1)
+			default:
+				t.Errorf("outcome = %+v", o)
+			}
+			all.Done()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.Wait()
+	if crashed.Load() != n/200 || done.Load() != n-n/200 {
+		t.Errorf("%d crashed, %d done; want %d and the rest", crashed.Load(), done.Load(), n/200)
+	}
+}
+
+func TestTimeoutOfAFedTaskCountsFromItsTurn(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 1, Env: ordered()})
+	warmUp(t, p, 500)
+	var all sync.WaitGroup
+	for i := range 4 { // 4 × 300 ms, each within its own time
+		all.Add(1)
+		slow := task(t, strconv.Itoa(i), "x:late")
+		slow.Timeout = 900 * time.Millisecond
+		if err := p.Submit(t.Context(), slow, func(o ipc.Outcome) {
+			if o.Err != nil {
+				t.Errorf("task %d: %v", i, o.Err)
+			}
+			all.Done()
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.Wait()
+}
+
+func TestCancelOfFedTasks(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 1, Env: ordered()})
+	warmUp(t, p, 500)
+	for round := range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Add(1)
+			key := strconv.Itoa(round) + "." + strconv.Itoa(i)
+			err := p.Submit(ctx, task(t, key, "echo"), func(o ipc.Outcome) {
+				if o.Err != nil && !errors.Is(o.Err, ipc.ErrCancelled) {
+					t.Errorf("%s: %v", key, o.Err)
+				}
+				all.Done()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		cancel()
+		all.Wait()
+		if o := run(t, p, task(t, "after", "echo", round)); o.Err != nil || !strings.Contains(o.Value.String(), strconv.Itoa(round)) {
+			t.Errorf("outcome = %+v", o)
+		}
+	}
+}
