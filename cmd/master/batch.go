@@ -15,6 +15,7 @@ import (
 	"fandango/executor/evalx"
 	"fandango/ipc"
 	"fandango/master"
+	"fandango/pool"
 )
 
 // batch is "master run".
@@ -61,7 +62,7 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 	return s.live(ctx, func(ctx context.Context) int {
 		b.Send = s.toOne(r.Retries)
 		if r.All {
-			b.Send = s.toAll(ctx, r.Halt)
+			b.Send = s.toAll(ctx)
 		}
 		s.screen.Watch(func() string { return tally.Progress(s.running()) })
 		err := b.Run(ctx)
@@ -87,26 +88,22 @@ func (s *session) toOne(retries int) send {
 	}
 }
 
-// toAll has every worker run a task. The first one waits until each worker is ready, or has failed to be, or the batch
-// is stopped; where a failure halts the batch, each waits for the one before it.
-func (s *session) toAll(stopped context.Context, halt shell.Halt) send {
-	turns := 1
-	if halt == shell.HaltNever {
-		turns = shell.Window
-	}
-	turn := make(chan struct{}, turns)
+// toAll has every worker run a task, one task after the other. Before each one, workers that have died are waited for.
+func (s *session) toAll(stopped context.Context) send {
+	turn := make(chan struct{}, 1)
 	return func(ctx context.Context, t ipc.Task, then func(shell.Result, ...shell.Result)) error {
 		s.start(ctx)
-		closed := ipc.Errorf(ipc.KindClosed, "stopped before it ran")
-		select {
-		case <-s.met:
-		case <-stopped.Done():
-			return closed
-		}
 		select {
 		case turn <- struct{}{}:
 		case <-stopped.Done():
-			return closed
+			return ipc.Errorf(ipc.KindClosed, "stopped before it ran")
+		}
+		for !assembled(s.pools[0]) {
+			select {
+			case <-s.news:
+			case <-stopped.Done():
+				return ipc.Errorf(ipc.KindClosed, "stopped before it ran")
+			}
 		}
 		err := s.pools[0].Broadcast(ctx, t, false, func(all []ipc.Outcome) {
 			if len(all) == 0 {
@@ -127,6 +124,20 @@ func (s *session) toAll(stopped context.Context, halt shell.Halt) send {
 		}
 		return err
 	}
+}
+
+// assembled reports whether each worker serves, or has failed to start, and one serves.
+func assembled(p *pool.Pool) bool {
+	serving := 0
+	for _, w := range p.Workers() {
+		switch {
+		case w.State == pool.StateReady, w.State == pool.StateBusy:
+			serving++
+		case w.Err == nil && w.State != pool.StateStopped:
+			return false
+		}
+	}
+	return serving > 0
 }
 
 // input opens what the tasks are read from.

@@ -34,8 +34,7 @@ type session struct {
 
 	stop   context.CancelCauseFunc // begin nothing new; the cause is a stopError
 	never  chan string             // 1-buffered: why no worker can be started, for a person
-	met    chan struct{}           // closed: each worker of a group was ready or has failed to be, and one was ready
-	allMet func()                  // closes met
+	news   chan struct{}           // 1-buffered: a worker is ready, or has failed to start
 	gaveUp chan struct{}           // closed: the workers were killed, and something else does not end
 	giveUp sync.Once
 	killed atomic.Bool // it was told to end at once
@@ -60,9 +59,8 @@ func (c stopError) Error() string { return "exit code " + strconv.Itoa(int(c)) }
 func (c *console) newSession(out shell.Output, grace time.Duration, groups []shell.Group) (*session, error) {
 	s := &session{
 		out: out, grace: grace, interruptGrace: -1, screen: c.screen(&out), log: hclog.NewNullLogger(),
-		never: make(chan string, 1), met: make(chan struct{}), gaveUp: make(chan struct{}),
+		never: make(chan string, 1), news: make(chan struct{}, 1), gaveUp: make(chan struct{}),
 	}
-	s.allMet = sync.OnceFunc(func() { close(s.met) })
 	if out.Verbose {
 		s.log = hclog.New(&hclog.LoggerOptions{Name: "master", Level: hclog.Debug, Output: s.screen.Log()})
 	}
@@ -77,7 +75,7 @@ func (c *console) newSession(out shell.Output, grace time.Duration, groups []she
 }
 
 func (s *session) newPool(g shell.Group) (*pool.Pool, error) {
-	n := &narrator{session: s, command: g.Command, wire: g.Wire, told: map[string]bool{}, met: map[string]bool{}}
+	n := &narrator{session: s, command: g.Command, wire: g.Wire, told: map[string]bool{}}
 	command := g.Command
 	if command == nil {
 		self, err := os.Executable()
@@ -102,11 +100,7 @@ func (s *session) newPool(g shell.Group) (*pool.Pool, error) {
 	if g.Exec {
 		return pool.NewExec(cfg)
 	}
-	p, err := pool.New(cfg)
-	if err == nil {
-		n.missing = len(p.Workers())
-	}
-	return p, err
+	return pool.New(cfg)
 }
 
 // cleanEnvironment is what workers see of the environment with --clean-env.
@@ -307,6 +301,14 @@ func (s *session) abort() {
 		p.Abort()
 	}
 	s.giveUp.Do(func() { time.AfterFunc(patience, func() { close(s.gaveUp) }) })
+}
+
+// wake tells that a worker is ready, or has failed to start.
+func (s *session) wake() {
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
 }
 
 // running counts the tasks that run.

@@ -18,18 +18,19 @@ type narrator struct {
 	command []string // nil: the built-in worker
 	wire    ipc.Wire
 
-	mu      sync.Mutex      // guards what follows: events come from several goroutines
-	told    map[string]bool // workers whose text on stdout has been shown; "": that one is slow
-	met     map[string]bool // workers that were ready or have failed to be
-	missing int             // the others
-	ready   bool            // some worker was ready once
+	mu    sync.Mutex      // guards what follows: events come from several goroutines
+	told  map[string]bool // workers whose text on stdout has been shown; "": that one is slow
+	ready bool            // some worker was ready once
 }
 
 // tell takes an event of the pool. It does not wait.
 func (n *narrator) tell(e pool.Event) {
 	switch e := e.(type) {
 	case pool.Ready:
-		n.meet(e.Worker, true)
+		n.mu.Lock()
+		n.ready = true
+		n.mu.Unlock()
+		n.session.wake()
 	case pool.Text:
 		if n.first(e.Worker) {
 			n.session.screen.Note(n.text(e))
@@ -39,7 +40,7 @@ func (n *narrator) tell(e pool.Event) {
 			n.session.screen.Note(n.slow(e))
 		}
 	case pool.StartFailed:
-		n.meet(e.Worker, false)
+		n.session.wake()
 		if n.wasReady() && (e.Attempt == 1 || e.Next < 0) {
 			n.session.screen.Note(n.failed(e))
 		}
@@ -59,20 +60,6 @@ func (n *narrator) tell(e pool.Event) {
 	case pool.SetAside:
 		n.session.screen.Note(setAside(e))
 	case pool.Started, pool.Stderr, pool.Resized: // in the log, with -v
-	}
-}
-
-// meet takes into account that a worker is ready, or has failed to be.
-func (n *narrator) meet(worker string, ready bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.ready = n.ready || ready
-	if !n.met[worker] {
-		n.met[worker] = true
-		n.missing--
-	}
-	if n.ready && n.missing <= 0 {
-		n.session.allMet()
 	}
 }
 
