@@ -155,12 +155,9 @@ func (w *worker) dismiss() {
 
 // hail gives the writer the greeting, as if it were a task.
 func (w *worker) hail() {
-	args, err := ipc.Encode(ipc.Greeting{
+	args := mustEncode(ipc.Greeting{
 		Protocol: ipc.Protocol, Wire: w.pool.cfg.Wire, Group: w.pool.cfg.Name, Worker: w.slot.number, Of: w.pool.size(),
 	})
-	if err != nil {
-		panic(err) // five plain fields always encode
-	}
 	c := &call{pool: w.pool, task: ipc.Task{Key: ipc.KeyHello, Target: helloTarget, Args: args}}
 	c.task.Timeout = -1 // the start has a timeout of its own
 	c.done = func(o ipc.Outcome) {
@@ -176,13 +173,16 @@ func (w *worker) hail() {
 	w.wake()
 }
 
-var helloTarget = func() ipc.Raw {
-	raw, err := ipc.Encode(ipc.KeyHello)
+var helloTarget = mustEncode(ipc.KeyHello)
+
+// mustEncode is for what always encodes.
+func mustEncode(v any) ipc.Raw {
+	raw, err := ipc.Encode(v)
 	if err != nil {
 		panic(err)
 	}
 	return raw
-}()
+}
 
 // head needs pool.mu. It is the call that the worker runs, or will run first; nil: it has none.
 func (w *worker) head() *call {
@@ -534,7 +534,11 @@ func (w *worker) send(c *call) {
 func (w *worker) writeSome(atOnce bool) (more bool) {
 	for _, c := range w.nextCalls(!atOnce) {
 		mark := w.sent.n + int64(w.out.Buffered())
-		err := w.out.Request(c.task.Key, c.task.Target, c.task.Args)
+		var options ipc.Raw
+		if c.own && w.claims.Options {
+			options = givenToAll
+		}
+		err := w.out.RequestWith(c.task.Key, c.task.Target, c.task.Args, options)
 		if err == nil && w.slot.canary {
 			err = w.pool.asideNow(c.task.Key)
 		}
@@ -560,6 +564,9 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 	}
 	return false
 }
+
+// givenToAll is the options of a request that every worker is given: it may change what the worker holds.
+var givenToAll = mustEncode(ipc.RequestOptions{All: true})
 
 // nextCalls takes the calls that wait for the writer, and with fill as many more as the worker may have.
 func (w *worker) nextCalls(fill bool) []*call {
