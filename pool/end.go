@@ -1,0 +1,200 @@
+package pool
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"fandango/internal/proc"
+	"fandango/ipc"
+)
+
+// stdoutEnd is how long a worker may live on after it has closed its stdout.
+const stdoutEnd = 500 * time.Millisecond
+
+// explain turns what ended the reader or the writer into why the worker is to be ended; nil when it has ended.
+func (w *worker) explain(err error) error {
+	var unwritten *writeError
+	var broken *ipc.Error
+	switch {
+	case errors.As(err, &unwritten):
+		// Its stdin is closed: it has ended or is about to.
+	case errors.As(err, &broken) && !errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	}
+	wait := time.NewTimer(stdoutEnd)
+	defer wait.Stop()
+	select {
+	case <-w.process.Exited():
+		return nil
+	case <-wait.C:
+	}
+	switch {
+	case unwritten != nil:
+		return ipc.Errorf(ipc.KindProtocol, "it closed its stdin and lives on: %w", err)
+	case errors.Is(err, io.EOF):
+		return ipc.Errorf(ipc.KindProtocol, "it closed its stdout and lives on: answers go there")
+	case broken != nil: // its stdout ended inside a message, and it lives on
+		return err
+	}
+	return ipc.Errorf(ipc.KindProtocol, "reading its stdout: %w", err)
+}
+
+// pause makes the reader read all that is in the pipe and then wait; false when it has ended or needs too long.
+func (w *worker) pause(readDone <-chan struct{}, most time.Duration) bool {
+	_ = w.process.Stdout.SetReadDeadline(time.Now())
+	wait := time.NewTimer(most)
+	defer wait.Stop()
+	select {
+	case <-w.empty:
+		return true
+	case <-readDone:
+	case <-wait.C:
+	}
+	return false
+}
+
+// settle ends the call in flight whose time is over. The group is stopped first, and what it has already written is
+// read: an answer that is found there counts, and the worker lives on (true).
+func (w *worker) settle(readDone <-chan struct{}) bool {
+	if !w.overdue() {
+		return true
+	}
+	_ = w.process.Signal(proc.Stop)
+	paused := w.pause(readDone, time.Second)
+	if paused {
+		w.resume()
+	}
+	if !paused || w.overdue() {
+		return false
+	}
+	_ = w.process.Signal(proc.Continue)
+	return true
+}
+
+func (w *worker) resume() {
+	_ = w.process.Stdout.SetReadDeadline(time.Time{})
+	w.onward <- true
+}
+
+// overdue says that the call in flight has met its fate.
+func (w *worker) overdue() bool {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	c := w.head()
+	return c != nil && c.fate != nil
+}
+
+// dumpTime is how long a worker may take to print its stacks before it is killed.
+const dumpTime = 500 * time.Millisecond
+
+// view is what the system says about a worker whose task has timed out, before it is stopped.
+func (w *worker) view() string {
+	w.pool.mu.Lock()
+	c := w.head()
+	timedOut := c != nil && c.fate != nil && c.fate.Kind == ipc.KindTimeout
+	w.pool.mu.Unlock()
+	if !timedOut {
+		return ""
+	}
+	return w.process.View()
+}
+
+// diagnose puts the view into the error of the task that has timed out, and lets the worker print its stacks, which then
+// are among its last lines, by the signal that it named in its hello.
+func (w *worker) diagnose(view string) {
+	w.pool.mu.Lock()
+	c, signal := w.head(), w.claims.Diagnose
+	timedOut := c != nil && c.fate != nil && c.fate.Kind == ipc.KindTimeout
+	if timedOut {
+		c.fate.Trace = view
+	}
+	w.pool.mu.Unlock()
+	if !timedOut || !w.process.Dump(signal) {
+		return
+	}
+	wait := time.NewTimer(dumpTime)
+	defer wait.Stop()
+	select {
+	case <-w.process.Exited():
+	case <-wait.C:
+	}
+}
+
+// condemn gives the call in flight its fate, if it has none.
+func (w *worker) condemn(fate *ipc.Error) {
+	w.pool.mu.Lock()
+	if c := w.head(); c != nil && c.fate == nil {
+		c.fate = fate
+	}
+	w.pool.mu.Unlock()
+	w.poke()
+}
+
+// dismiss lets the worker go once it has finished what it runs. The slot's goroutine calls it.
+func (w *worker) dismiss() {
+	if !isClosed(w.leave) {
+		close(w.leave)
+	}
+}
+
+// mayGo says that the worker is to go and has nothing to finish.
+func (w *worker) mayGo() bool {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	return (w.pool.phase >= drains || isClosed(w.leave)) && (w.flight.n == 0 || !w.ready)
+}
+
+// How long a worker has for each way to be asked to end.
+const (
+	stdinGrace = 2 * time.Second        // the end of its stdin
+	termGrace  = time.Second            // SIGTERM
+	abortGrace = 500 * time.Millisecond // SIGTERM, when its master is in a hurry
+)
+
+// errAsked is why a worker is killed that did not end when it was asked to.
+var errAsked = ipc.Errorf(ipc.KindClosed, "it was asked to end, and did not")
+
+// retire asks an idle worker to end: by the end of its stdin, then by SIGTERM. It returns nil when it has ended.
+func (w *worker) retire() error {
+	w.shut()
+	_ = w.process.Stdin.Close()
+	wait := time.NewTimer(stdinGrace)
+	defer wait.Stop()
+	select {
+	case <-w.process.Exited():
+		return nil
+	case <-w.pool.aborted:
+		return w.terminate(abortGrace)
+	case <-wait.C:
+		return w.terminate(termGrace)
+	}
+}
+
+func (w *worker) terminate(grace time.Duration) error {
+	w.shut()
+	_ = w.process.Signal(proc.Terminate)
+	wait := time.NewTimer(grace)
+	defer wait.Stop()
+	select {
+	case <-w.process.Exited():
+		return nil
+	case <-wait.C:
+		return errAsked
+	}
+}
+
+// shut closes the worker to new tasks.
+func (w *worker) shut() {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	w.open = false
+	w.pool.dropIdle(w)
+	if w.endingAt.IsZero() {
+		w.endingAt = time.Now()
+		w.since = w.endingAt
+	}
+}
+
+// errOverdue is why a worker is killed whose call has met its fate; the call itself knows which.
+var errOverdue = ipc.Errorf(ipc.KindTimeout, "its task was to be ended")

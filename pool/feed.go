@@ -1,0 +1,260 @@
+package pool
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"fandango/internal/proc"
+	"fandango/ipc"
+)
+
+// head needs pool.mu. It is the call that the worker runs, or will run first; nil: it has none.
+func (w *worker) head() *call {
+	if w.flight.n == 0 {
+		return nil
+	}
+	return w.flight.at(0)
+}
+
+// assign needs pool.mu; the caller then wakes the worker.
+func (w *worker) assign(c *call) {
+	if w.flight.n == 0 {
+		w.since = time.Now()
+	}
+	w.flight.pushBack(c)
+	w.ahead += c.size()
+	c.state, c.on, c.written, c.begun = callRunning, w, false, time.Time{}
+}
+
+// beginHead needs pool.mu. The clock of a call starts when it has been given to the writer and all before it have been
+// answered.
+func (w *worker) beginHead() {
+	c := w.head()
+	if c == nil || !c.written || !c.begun.IsZero() {
+		return
+	}
+	if c.state != callFinished {
+		c.begin(w)
+		return
+	}
+	// It was withdrawn while it waited behind another one: it must not run, if that can be helped.
+	c.begun = time.Now()
+	c.fate = ipc.Errorf(ipc.KindCancelled, "cancelled")
+	w.poke()
+}
+
+// A worker that claims `ordered` is fed ahead, so that it need not wait for its master between two tasks.
+const (
+	feedTime  = time.Millisecond // about so much work, by its pace, may be with a worker
+	feedAfter = 16               // answers, one at a time, until a pace is known
+	feedMost  = 256              // tasks
+	feedBytes = 64 << 10         // a pipe's worth
+)
+
+// window needs pool.mu. It is how many calls the worker may have.
+func (w *worker) window() int {
+	most := w.pool.cfg.Window
+	if !w.claims.Ordered || most == 1 || w.served < feedAfter {
+		return 1
+	}
+	if most == 0 {
+		most = feedMost
+	}
+	return max(1, min(most, int(feedTime/max(w.pace, 1))))
+}
+
+// fill needs pool.mu. It gives the worker as many of the calls that wait as it may have: its share, and nothing more
+// once the call that it runs has taken longer than feedTime.
+func (w *worker) fill() {
+	room := w.window() - w.flight.n
+	if c := w.head(); c != nil && room > 0 && !c.begun.IsZero() && time.Since(c.begun) > feedTime {
+		return
+	}
+	share := 1 + w.pool.waiting/max(1, len(w.pool.slots))
+	for range min(room, share) {
+		if w.flight.n > 0 && w.ahead > feedBytes {
+			return
+		}
+		c := w.take()
+		if c == nil {
+			return
+		}
+		w.assign(c)
+	}
+}
+
+// wake tells the writer that there is something for it. It needs no lock and does not block.
+func (w *worker) wake() {
+	select {
+	case w.feed <- struct{}{}:
+	default:
+	}
+}
+
+// hold needs pool.mu. It makes an open worker that has nothing to do wait for a call.
+func (w *worker) hold() {
+	if w.flight.n > 0 {
+		return
+	}
+	w.since = time.Now()
+	if w.open && !w.slot.canary {
+		w.pool.idle = append(w.pool.idle, w)
+	}
+}
+
+// release needs pool.mu. The call that the worker ran is over: the next one begins, and when few are left, more follow.
+func (w *worker) release() {
+	c := w.flight.popFront()
+	w.ahead -= c.size()
+	w.handed = max(0, w.handed-1)
+	w.beginHead()
+	if w.ready {
+		w.served++
+	}
+	if w.flight.n == 0 {
+		w.fill()
+		w.hold()
+	}
+	if w.flight.n <= w.window()/2 || w.handed < w.flight.n {
+		w.wake()
+	}
+	if w.limit > 0 && w.served == w.limit {
+		w.slot.ask("tasks")
+	}
+	if !w.open || w.pool.phase >= drains {
+		w.poke()
+	}
+}
+
+// write writes the tuples, as many as there are at a time.
+func (w *worker) write() {
+	for {
+		select {
+		case <-w.gone:
+			return
+		case <-w.feed:
+		}
+		for more := true; more; {
+			w.writing.Lock()
+			more = w.writeSome(false)
+			w.writing.Unlock()
+		}
+	}
+}
+
+// smallTask is the size up to which a task for an idle worker is written by its submitter.
+const smallTask = 4 << 10
+
+// send writes a small call by itself, if that needs no waiting; else it leaves it to the writer.
+func (w *worker) send(c *call) {
+	if c.size() > smallTask || w.out == nil || !w.writing.TryLock() {
+		w.wake()
+		return
+	}
+	defer w.writing.Unlock()
+	w.writeSome(true)
+}
+
+// writeSome hands what waits for the writer to the process, in one write; at once, or not at all: then what is left is
+// the writer's. It says whether there may be more. It needs w.writing.
+func (w *worker) writeSome(atOnce bool) (more bool) {
+	for _, c := range w.nextCalls(!atOnce) {
+		mark := w.sent.n + int64(w.out.Buffered())
+		var options ipc.Raw
+		if c.own && w.claims.Options {
+			options = givenToAll
+		}
+		err := w.out.RequestWith(c.task.Key, c.task.Target, c.task.Args, options)
+		if err == nil && w.slot.canary {
+			err = w.pool.asideNow(c.task.Key)
+		}
+		if err != nil {
+			w.refuse(c, err)
+			continue
+		}
+		c.mark = mark
+		more = true
+	}
+	w.sent.atOnce = atOnce
+	err := w.out.Flush()
+	switch {
+	case err == nil:
+		return more
+	case atOnce && errors.Is(err, os.ErrDeadlineExceeded):
+		w.wake()
+	case !isClosed(w.gone):
+		select {
+		case w.broken <- &writeError{err}:
+		default: // it is known already
+		}
+	}
+	return false
+}
+
+// givenToAll is the options of a request that every worker is given: it may change what the worker holds.
+var givenToAll = mustEncode(ipc.RequestOptions{All: true})
+
+// nextCalls takes the calls that wait for the writer, and with fill as many more as the worker may have.
+func (w *worker) nextCalls(fill bool) []*call {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	if fill && w.open {
+		w.fill()
+	}
+	calls := w.batch[:0]
+	for ; w.handed < w.flight.n; w.handed++ {
+		c := w.flight.at(w.handed)
+		c.written = true
+		calls = append(calls, c)
+	}
+	w.batch = calls
+	w.beginHead()
+	return calls
+}
+
+// refuse finishes a call that does not fit the wire, or may not run; the worker never saw it.
+func (w *worker) refuse(c *call, err error) {
+	p := w.pool
+	p.mu.Lock()
+	withdrawn := c.state == callFinished
+	c.state = callFinished
+	if !c.begun.IsZero() {
+		c.attempts-- // it never ran
+	}
+	w.flight.remove(c)
+	w.ahead -= c.size()
+	w.handed--
+	w.beginHead()
+	if w.flight.n == 0 {
+		w.fill()
+		w.hold()
+	}
+	w.wake()
+	p.mu.Unlock()
+	if !withdrawn {
+		c.finish(ipc.Outcome{Err: err, Attempts: c.attempts, Queued: time.Since(c.queued)})
+	}
+}
+
+// writeError tells the writer's errors from the reader's.
+type writeError struct{ error }
+
+func (e *writeError) Unwrap() error { return e.error }
+
+// counter counts the bytes that it writes to a pipe. Who writes holds worker.writing.
+type counter struct {
+	file   *os.File
+	n      int64
+	atOnce bool // write what the pipe takes now; the rest is os.ErrDeadlineExceeded
+}
+
+func (c *counter) Write(b []byte) (n int, err error) {
+	if c.atOnce {
+		n, err = proc.WriteNow(c.file, b)
+	} else {
+		n, err = c.file.Write(b)
+	}
+	c.n += int64(n)
+	return n, err
+}

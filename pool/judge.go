@@ -1,0 +1,125 @@
+package pool
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"fandango/ipc"
+)
+
+// consumed is how much of what was written the process has read. Its writers have ended.
+func (w *worker) consumed(sent int64) int64 {
+	if unread, ok := w.process.Unread(); ok {
+		return sent - int64(unread)
+	}
+	return sent
+}
+
+// judge decides what becomes of the calls that the process had when it ended, after all that it wrote was read. Only
+// the first one can have begun, and only if a byte of its tuple was read. It returns the key of a task that was running,
+// and what carries out the verdicts: the exit is told first, so that nobody reads of a failure before its cause.
+func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carryOut func()) {
+	p := w.pool
+	p.mu.Lock()
+	var behind []*call
+	first := w.flight.popFront()
+	for c := w.flight.popFront(); c != nil; c = w.flight.popFront() {
+		behind = append(behind, c)
+	}
+	orders := w.takeOrders()
+	var fate *ipc.Error
+	ran := false
+	if first != nil && first.task.Key != ipc.KeyHello {
+		fate = first.fate
+		ran = !first.begun.IsZero()
+		if ran && fate == nil && read <= first.mark {
+			first.attempts--
+			ran = false
+		}
+		if ran || fate != nil {
+			key = first.task.Key
+		}
+	}
+	p.mu.Unlock()
+	return key, func() {
+		for _, c := range slices.Backward(behind) { // so the first of them is in front again
+			w.giveBack(c, why, exit)
+		}
+		for _, c := range orders {
+			c.finish(ipc.Outcome{Worker: w.slot.name, Err: verdict(nil, why, exit), Queued: time.Since(c.queued)})
+		}
+		switch {
+		case first == nil || first.task.Key == ipc.KeyHello:
+		case !ran && fate == nil:
+			w.giveBack(first, why, exit)
+		default:
+			w.condemned(first, fate, why, exit)
+		}
+	}
+}
+
+// giveBack lets a call that never began on this worker wait for another one.
+func (w *worker) giveBack(c *call, why error, exit *ipc.Exit) {
+	p := w.pool
+	p.mu.Lock()
+	if c.state == callFinished { // withdrawn meanwhile
+		p.mu.Unlock()
+		return
+	}
+	c.endRun()
+	if c.own {
+		c.state = callFinished
+	}
+	p.mu.Unlock()
+	err := error(verdict(nil, why, exit))
+	if !c.own {
+		if err = p.requeue(c, true); err == nil {
+			return
+		}
+	}
+	c.finish(ipc.Outcome{Err: err, Attempts: c.attempts, Queued: time.Since(c.queued)})
+}
+
+// condemned is a call that ran when its worker ended, or was to be ended with it: it is tried again, or finished.
+func (w *worker) condemned(c *call, fate *ipc.Error, why error, exit *ipc.Exit) {
+	p := w.pool
+	if fate == nil && why == nil && !c.own {
+		p.crashed(w, c.task.Key, verdict(nil, nil, exit))
+	}
+	p.mu.Lock()
+	if c.state == callFinished { // withdrawn before it began
+		p.mu.Unlock()
+		return
+	}
+	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: time.Since(c.queued)}
+	if !c.begun.IsZero() {
+		o.Queued, o.Ran = c.begun.Sub(c.queued), time.Since(c.begun)
+	}
+	again := !c.own && c.attempts <= c.task.Retries && (fate == nil || fate.Kind == ipc.KindTimeout)
+	c.endRun()
+	p.mu.Unlock()
+	if again && p.requeue(c, false) == nil {
+		return
+	}
+	p.mu.Lock()
+	c.state = callFinished // as requeue has left it, or because nobody asked it
+	p.mu.Unlock()
+	o.Err = verdict(fate, why, exit)
+	c.finish(o)
+}
+
+// verdict is the error of a call that was running when its worker ended.
+func verdict(fate *ipc.Error, why error, exit *ipc.Exit) *ipc.Error {
+	e := &ipc.Error{}
+	switch broken := (*ipc.Error)(nil); {
+	case fate != nil:
+		*e = *fate
+	case errors.As(why, &broken):
+		e = ipc.Errorf(broken.Kind, "its worker was ended: %w", why)
+	default:
+		e = ipc.Errorf(ipc.KindCrash, "its worker died (%s)", exit)
+	}
+	e.Exit = exit
+	return e
+}
