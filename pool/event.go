@@ -39,8 +39,8 @@ type StartFailed struct {
 	Next    time.Duration // until the next attempt; below 0: there will be none
 }
 
-// NeverReady says, once, that no worker of the pool has ever been ready after 5 starts of one of them or 30 s. The pool
-// goes on trying; a caller for whom that is pointless ends it.
+// NeverReady says, once, that no worker of the pool has ever been ready after 5 starts of one of them or 30 s, or
+// StartTimeout when that is longer. The pool goes on trying; a caller for whom that is pointless ends it.
 type NeverReady struct {
 	Starts int
 	Err    error // why the last start failed; nil when no start has failed yet

@@ -107,7 +107,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		p.living.Go(s.life())
 	}
 	p.mu.Unlock()
-	impatient := time.AfterFunc(neverReadyAfter, p.tellNeverReady)
+	impatient := time.AfterFunc(max(neverReadyAfter, p.cfg.StartTimeout), p.tellNeverReady)
 	stopWatching := context.AfterFunc(ctx, func() { p.Drain(p.cfg.Grace) })
 
 	<-p.draining
