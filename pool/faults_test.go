@@ -99,6 +99,7 @@ var faults = []fault{
 	{row: "W15", target: "x:keybomb", kind: ipc.KindProtocol, says: "malformed", cheap: true},
 	{row: "W16", target: "x:nest16", kind: ipc.KindProtocol, says: "malformed", cheap: true},
 	{row: "W18", target: "x:dup", says: "1", behind: true},
+	{row: "W18", target: "x:dup", args: []any{20}, says: "1", behind: true}, // when the next task is there
 	{row: "W19", target: "x:unknown", kind: ipc.KindProtocol, says: `"nobody asked", which is not in flight on it`},
 	{row: "W20", target: "x:forge", args: []any{"neighbour"}, kind: ipc.KindProtocol, says: `"neighbour", which is not in flight on it`},
 	{row: "W23", target: "x:utf8", says: "\ufffd"},

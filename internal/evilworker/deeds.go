@@ -123,8 +123,14 @@ var wire = map[string]deed{
 	"x:trailing": {"an answer with two more values glued to it", func(t *task) { t.send("\xa8trailing\x01\xc0") }},
 	"x:deep":     {"200,000 arrays in arrays", func(t *task) { t.send(strings.Repeat("\x91", 200_000)); hang() }},
 	"x:nest16":   {"24,000 nested heads of array16 in 72 KB", func(t *task) { t.send(strings.Repeat("\xdc\xff\xff", 24_000)); hang() }},
-	"x:dup":      {"answers twice", func(t *task) { t.answer(1); t.answer(2) }},
-	"x:unknown":  {"answers a key that nobody has sent", func(t *task) { t.answerAs("nobody asked", 1); hang() }},
+	"x:dup": {"answers twice, with so many ms between the two", func(t *task) {
+		ms := 0
+		t.arg(0, &ms)
+		t.answer(1)
+		<-time.After(time.Duration(ms) * time.Millisecond)
+		t.answer(2)
+	}},
+	"x:unknown": {"answers a key that nobody has sent", func(t *task) { t.answerAs("nobody asked", 1); hang() }},
 	"x:forge": {"answers the key in args, which another worker has", func(t *task) {
 		key := ""
 		t.arg(0, &key)
