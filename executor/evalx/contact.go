@@ -23,7 +23,7 @@ func (e *Evaluator) contact() map[string]builtin {
 		"print":   e.print,
 		"rand":    random,
 		"sleep":   e.sleep,
-		"square":  square,
+		"square":  e.square,
 		"upper":   upper,
 	}
 }
@@ -139,7 +139,7 @@ func (e *Evaluator) sleep(_ *starlark.Thread, b *starlark.Builtin, args starlark
 	}
 }
 
-func square(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func (e *Evaluator) square(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &x); err != nil {
 		return nil, err
@@ -147,7 +147,11 @@ func square(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if _, ok := starlark.AsFloat(x); !ok {
 		return nil, typeError("%s: want a number, got %s", b.Name(), x.Type())
 	}
-	return starlark.Binary(syntax.STAR, x, x)
+	product, err := starlark.Binary(syntax.STAR, x, x)
+	if err == nil {
+		err = limited{e}.check(product)
+	}
+	return product, err
 }
 
 func upper(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

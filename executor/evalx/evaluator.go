@@ -71,6 +71,7 @@ func New(cfg Config) *Evaluator {
 		objects: map[string]starlark.Value{},
 	}
 	e.names = e.library()
+	e.names[limitedName] = limited{e}
 	e.resolver = e.eval
 	if cfg.Executor != nil {
 		e.on = cfg.Executor

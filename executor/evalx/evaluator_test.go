@@ -457,6 +457,49 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// Nothing can interrupt a product of huge integers, so there are none.
+func TestHugeIntegers(t *testing.T) {
+	e := evalx.New(evalx.Config{})
+	check(t, e, "def grow(f):\n  x = 3\n  while True:\n    x = f(x)", nil, `"grow"`)
+	check(t, e, "def once(calls):\n  calls.append(1)\n  return 0", nil, `"once"`)
+	const large = `OverflowError: an integer of `
+	for _, tt := range []struct{ source, want string }{
+		{"x = 3\nwhile True:\n  x = x * x", large},
+		{"x = 3\nwhile True:\n  x *= x", large},
+		{"x = [3]\nwhile True:\n  x[0] *= x[0]", large},
+		{"x = {'a': [3]}\nwhile True:\n  x['a'][0] *= x['a'][0] + 1", large},
+		{"x = 1\nwhile True:\n  x = x << 511", large},
+		{"x = 1\nwhile True:\n  x <<= 511", large},
+		{"grow(lambda x: x * x)", large},
+		{"grow(square)", large},
+		{"grow(lambda x: [0, x * x][1])", large},
+		{"grow(lambda x: eval('3 * 3') * x * x)", large},
+		{"grow(lambda x: pow(x, 3))", `OverflowError: pow: the result has more than 65536 bits`},
+		{"d = {}\nx = 3\nwhile True:\n  d[x * x] = x\n  x = max(d)", large},
+		{"def f(x=pow(2, 40000) * pow(2, 40000)): return x\nf()", large},
+		{"(1 << 500) * " + strings.Repeat("9", 20_000), large},
+		{"int('9' * 20001)", `OverflowError: int: the text has 20001 characters; at most 20000 are read`},
+		{"int('1' * 20001, 2)", `OverflowError: int`},
+		{"json.decode('[' + '9' * 20001 + ']')", `OverflowError: json.decode: a number has more than 20000 digits`},
+		{"json.decode('[' * 1001)", `ValueError: json.decode: the value is nested deeper than 1000`},
+		{"pow(3, 41000) * pow(5, 200) % 1000007", `942525`},
+		{"len(json.decode('[\"' + '9' * 30000 + '\", \"' + '[' * 2000 + '\", \"\\\\\"' + '[' * 2000 + '\"]'))", `3`},
+		{"json.decode('nope', default=5), json.decode('[1]')", `[5,[1]]`},
+		{"2 * 3, 'ab' * 2, 2 * 'ab', [0] * 2, (1,) * 2, 2.5 * 2, b'a' * 2", `[6,"abab","abab",[0,0],[1,1],5.0,{"$bytes":"YWE="}]`},
+		{"x = 3\nx *= 4\nx <<= 2\nx", `48`},
+		{"x = [1.5, 'ab', [0]]\nx[0] *= 1 + 1\nx[1] *= 1 + 1\nx[2] *= 1 + 1\nx", `[3.0,"abab",[0,0]]`},
+		{"x = '%03d'\nx %= 7\nx", `"007"`},
+		{"d = {}\nd['%03d' % 7] = 1\nfor d['{:02}'.format(7)] in [2]: pass\nd", `{"007":1,"07":2}`},
+		{"x = [2]\ncalls = []\nx[once(calls)] *= 3 + 4\nx, calls", `[[14],[1]]`},
+		{"1 * None", `TypeError: unknown binary op: int * NoneType`},
+		{"x = 1\nx *= None", `TypeError: unknown binary op: int * NoneType`},
+		{"x = [1]\nx[0] *= None", `TypeError: unknown binary op: int * NoneType`},
+		{"x = time.parse_duration('1s')\n[x * 2, 2 * x][1].seconds", `2.0`},
+	} {
+		check(t, e, tt.source, nil, tt.want)
+	}
+}
+
 func TestOneTaskAtATime(t *testing.T) {
 	e := evalx.New(evalx.Config{})
 	check(t, e, "n = 0", nil, `"n"`)
@@ -490,5 +533,8 @@ func TestLongTexts(t *testing.T) {
 	check(t, e, strings.Repeat("1+", 2000)+"1", nil, `2001`)
 	check(t, e, strings.Repeat("(", 201)+"1"+strings.Repeat(")", 201), nil, `SyntaxError: brackets are nested deeper than 200`)
 	check(t, e, strings.Repeat("1+", 4000)+"1", nil, `SyntaxError: an expression has more than 5000 words and signs`)
+	check(t, e, "if 0:\n pass\n"+strings.Repeat("elif 0:\n 1\n", 1000)+"1", nil, `1`)
+	check(t, e, "if 0:\n pass\n"+strings.Repeat("elif 0:\n 1\n", 1001)+"1", nil, `SyntaxError: more than 1000 elif`)
+	check(t, e, "[elifs for elifs in ['elif ' * 2000]][0][:4]", nil, `"elif"`)
 	check(t, e, strings.Repeat("x", 300_000), nil, `SyntaxError: the text is 300000 bytes long`)
 }

@@ -11,6 +11,7 @@ const (
 	maxSource = 256 << 10 // bytes of a text
 	maxNested = 200       // brackets inside each other
 	maxPieces = 5000      // words and signs of one item, with all that it stands in
+	maxElifs  = 1000      // each is inside of the one before
 )
 
 // guard refuses a text that would be nested too deep. It counts words and signs: no tree is deeper than the number of
@@ -20,7 +21,7 @@ func guard(text string) error {
 		return syntaxError(fmt.Sprintf("the text is %d bytes long; at most %d are evaluated", len(text), maxSource))
 	}
 	var pieces [maxNested + 1]int // of the current item, by bracket depth
-	depth, sum, word := 0, 0, false
+	depth, sum, word, elifs := 0, 0, false, 0
 	piece := func() { pieces[depth]++; sum++ }
 	item := func() { sum -= pieces[depth]; pieces[depth] = 0 }
 	for i := 0; i < len(text); i++ {
@@ -28,8 +29,14 @@ func guard(text string) error {
 		if isWord(c) {
 			if !word {
 				piece()
+				if isElif(text[i:]) {
+					elifs++
+				}
 			}
 			word = true
+			if elifs > maxElifs {
+				return syntaxError(fmt.Sprintf("more than %d elif", maxElifs))
+			}
 			if sum > maxPieces {
 				return tooLong()
 			}
@@ -76,6 +83,11 @@ func guard(text string) error {
 
 func tooLong() error {
 	return syntaxError(fmt.Sprintf("an expression has more than %d words and signs; make it several, or a list", maxPieces))
+}
+
+func isElif(text string) bool {
+	rest, ok := strings.CutPrefix(text, "elif")
+	return ok && (rest == "" || !isWord(rest[0]))
 }
 
 func isWord(c byte) bool {

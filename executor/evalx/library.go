@@ -5,14 +5,13 @@ import (
 	"slices"
 	"strings"
 
-	"go.starlark.net/lib/json"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 )
 
 // modules are what an expression may import; none of them reaches out of the process.
 var modules = map[string]*starlarkstruct.Module{
-	"json":       json.Module,
+	"json":       jsonModule,
 	"math":       mathModule,
 	"random":     randomModule,
 	"statistics": statisticsModule,

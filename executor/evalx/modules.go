@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	starjson "go.starlark.net/lib/json"
 	starmath "go.starlark.net/lib/math"
 	startime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
@@ -66,6 +67,50 @@ func logarithm(f func(float64) float64) builtin {
 		}
 		return starlark.Float(f(x)), err
 	}
+}
+
+// jsonModule is Starlark's. What is decoded is measured before: the decoder recurses, and is slow with long integers.
+var jsonModule = module("json", starjson.Module.Members, map[string]builtin{
+	"decode": func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		if len(args) > 0 {
+			if text, ok := args[0].(starlark.String); ok {
+				if err := measureJSON(string(text)); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return starlark.Call(t, starjson.Module.Members["decode"], args, kwargs)
+	},
+})
+
+// measureJSON refuses what is nested too deep, or has an integer that is too large.
+func measureJSON(text string) error {
+	depth, digits := 0, 0
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if '0' <= c && c <= '9' {
+			if digits++; digits > maxDigits {
+				return taskError("OverflowError", "json.decode: a number has more than %d digits", maxDigits)
+			}
+			continue
+		}
+		digits = 0
+		switch c {
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case '[', '{':
+			if depth++; depth > maxNested*5 {
+				return valueError("json.decode: the value is nested deeper than %d", maxNested*5)
+			}
+		case ']', '}':
+			depth--
+		}
+	}
+	return nil
 }
 
 // timeModule is Starlark's; time.time() without arguments is Python's, the seconds since 1970.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"fandango/internal/proctest"
 	"fandango/ipc"
@@ -115,6 +116,15 @@ func TestBombs(t *testing.T) {
 		"calls":              "x" + strings.Repeat("()", 100_000),
 		"indented":           indented(600),
 		"elif":               "if 0:\n pass\n" + strings.Repeat("elif 0:\n 1\n", 5_000) + "nothing",
+		"elif, most":         "if 0:\n pass\n" + strings.Repeat("elif 0:\n 1\n", 23_000) + "nothing",
+		"squares":            "x = 3\nwhile True:\n  x = x * x",
+		"squares in place":   "x = [3]\nwhile True:\n  x[0] *= x[0]",
+		"squares by square":  "x = 3\nwhile True:\n  x = square(x)",
+		"large products":     "x = pow(3, 20000)\nwhile True:\n  y = x * x",
+		"sums of itself":     "x = 1\nwhile True:\n  x += x",
+		"shifts":             "x = 1\nwhile True:\n  x <<= 511",
+		"digits":             "int('9' * 10000000)",
+		"digits in JSON":     "json.decode('9' * 10000000)",
 		"recursion":          "def f(n):\n  return f(n + 1) + 1\nf(0)",
 		"recursion by map":   "def f(n):\n  return map(f, [n])\nf(0)",
 		"recursion by sort":  "def f(n):\n  return sorted([n], key=f)\nf(0)",
@@ -142,7 +152,9 @@ func TestBombs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := startWorker(t, memory, "--timeout=1s")
+			began := time.Now()
 			answer, err := w.ask(t, source)
+			took := time.Since(began)
 			code, used := w.end(t)
 			switch {
 			case err == nil && answer.Err == nil:
@@ -159,7 +171,7 @@ func TestBombs(t *testing.T) {
 			if err == nil && answer.Err != nil {
 				how = answer.Err.Error()
 			}
-			t.Logf("%d MiB: %.160s", used>>20, how)
+			t.Logf("%d MiB, %v: %.160s", used>>20, took.Round(time.Millisecond), how)
 			next := startWorker(t, memory)
 			if a, err := next.ask(t, "1+1"); err != nil || a.Value.String() != "2" {
 				t.Errorf("the next worker: %s, %v, %v", a.Value, a.Err, err)

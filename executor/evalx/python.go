@@ -212,12 +212,10 @@ func pow(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []
 	return starlark.Float(r), nil
 }
 
-const maxPowBits = 1 << 20 // of a power, which is one step that nothing interrupts
-
 func powInt(x *big.Int, y starlark.Int) (starlark.Value, error) {
 	n, ok := y.Int64()
-	if x.BitLen() > 1 && (!ok || n > maxPowBits/int64(x.BitLen())) {
-		return nil, taskError("OverflowError", "pow: the result has more than %d bits", maxPowBits)
+	if x.BitLen() > 1 && (!ok || n > maxBits/int64(x.BitLen()-1)) {
+		return nil, taskError("OverflowError", "pow: the result has more than %d bits, and is too large", maxBits)
 	}
 	if x.BitLen() <= 1 { // -1, 0, 1: only whether y is odd matters
 		n = 2 // as any even power, but the zeroth
@@ -299,6 +297,11 @@ func isCallable(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 func toInt(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if len(args)+len(kwargs) == 0 {
 		return starlark.MakeInt(0), nil
+	}
+	if len(args) > 0 {
+		if s, ok := args[0].(starlark.String); ok && len(s) > maxDigits {
+			return nil, taskError("OverflowError", "int: the text has %d characters; at most %d are read", len(s), maxDigits)
+		}
 	}
 	f := starlark.Universe["int"].(*starlark.Builtin) //nolint:errcheck,forcetypeassert // it is
 	return f.CallInternal(t, args, kwargs)
