@@ -10,25 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"fandango/executor"
-	"fandango/executor/evalx"
 	"fandango/internal/proctest"
 	"fandango/ipc"
 	"fandango/pool"
 )
-
-// registry are the names and classes of the roles that are bound.
-func registry() *executor.Registry {
-	var r executor.Registry
-	executor.Handle(&r, "unbound", func(context.Context, struct{}) (string, error) { return "here", nil })
-	executor.Class(&r, "Device", func(_ context.Context, args struct{ Name, Unit string }) (*device, error) {
-		if args.Name == "" {
-			return nil, &ipc.Error{Kind: ipc.KindTask, Type: "DeviceError", Message: "no name"}
-		}
-		return &device{Unit: args.Name + " in " + args.Unit}, nil
-	})
-	return &r
-}
 
 // bound is a pool of two workers to bind.
 type bound struct {
@@ -210,6 +195,3 @@ func TestBindThroughAPoolFails(t *testing.T) {
 		})
 	}
 }
-
-// evaluatorRole is the default worker with an executor of its own.
-func evaluatorRole([]string) { executor.Main(evalx.New(evalx.Config{Executor: registry()})) }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"fandango/executor"
+	"fandango/executor/evalx"
 	"fandango/internal/proctest"
 	"fandango/ipc"
 )
@@ -23,8 +24,21 @@ func TestMain(m *testing.M) {
 	proctest.Main(m, map[string]func([]string){
 		"worker":    func([]string) { executor.Main(executor.Object(&printer{})) },
 		"registry":  func([]string) { executor.Main(registry()) },
-		"evaluator": evaluatorRole,
+		"evaluator": func([]string) { executor.Main(evalx.New(evalx.Config{Executor: registry()})) },
 	})
+}
+
+// registry are the names and classes of the roles that are bound.
+func registry() *executor.Registry {
+	var r executor.Registry
+	executor.Handle(&r, "unbound", func(context.Context, struct{}) (string, error) { return "here", nil })
+	executor.Class(&r, "Device", func(_ context.Context, args struct{ Name, Unit string }) (*device, error) {
+		if args.Name == "" {
+			return nil, &ipc.Error{Kind: ipc.KindTask, Type: "DeviceError", Message: "no name"}
+		}
+		return &device{Unit: args.Name + " in " + args.Unit}, nil
+	})
+	return &r
 }
 
 // printer is an object that prints where it should not.
