@@ -120,6 +120,7 @@ func verdict(fate *ipc.Error, why error, exit *ipc.Exit) *ipc.Error {
 	default:
 		e = ipc.Errorf(ipc.KindCrash, "its worker died (%s)", exit)
 	}
-	e.Exit = exit
+	own := *exit // exit is part of a life, which an error that is kept must not keep
+	e.Exit = &own
 	return e
 }
