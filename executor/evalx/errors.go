@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
@@ -52,7 +53,7 @@ func (e *Evaluator) explain(err error) error {
 		return e.badName(names[0])
 	}
 	message := err.Error()
-	if m := unknown.FindStringSubmatch(message); m != nil {
+	if m := unknown().FindStringSubmatch(message); m != nil {
 		named := e.nameError(m[1])
 		named.Trace = trace
 		return named
@@ -70,14 +71,19 @@ func hasFunction(stack starlark.CallStack) bool {
 	return false
 }
 
+// pattern is compiled when it is first needed: most workers never have an error, and all are to start fast.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 // What the interpreter and the resolver say of a name that is not there.
 var (
-	unknown   = regexp.MustCompile(`^internal error: predeclared variable (\S+) is uninitialized`)
-	undefined = regexp.MustCompile(`^undefined: (\S+)`)
+	unknown   = pattern(`^internal error: predeclared variable (\S+) is uninitialized`)
+	undefined = pattern(`^undefined: (\S+)`)
 )
 
 func (e *Evaluator) badName(at resolve.Error) *ipc.Error {
-	if m := undefined.FindStringSubmatch(at.Msg); m != nil {
+	if m := undefined().FindStringSubmatch(at.Msg); m != nil {
 		return e.nameError(m[1])
 	}
 	return syntaxError(fmt.Sprintf("line %d: %s", at.Pos.Line, at.Msg))
@@ -93,24 +99,24 @@ func (e *Evaluator) nameError(name string) *ipc.Error {
 
 // classes are Python's names for what Starlark says, first match wins.
 var classes = []struct {
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 	name    string
 }{
-	{regexp.MustCompile(`division by zero|modulo by zero`), "ZeroDivisionError"},
-	{regexp.MustCompile(`^key .* not in dict|missing key|^pop: dictionary is empty`), "KeyError"},
-	{regexp.MustCompile(`out of range|index .*out of`), "IndexError"},
-	{regexp.MustCompile(`has no \.|can't assign to \.`), "AttributeError"},
-	{regexp.MustCompile(`referenced before assignment`), "UnboundLocalError"},
-	{regexp.MustCompile(`stack overflow`), "RecursionError"},
-	{regexp.MustCompile(`too large|excessive repeat|out of range of|too big`), "OverflowError"},
-	{regexp.MustCompile(`^fail: `), "Error"},
-	{regexp.MustCompile(`invalid literal|cannot parse|got an empty|empty sequence|not enough values|too many values|substring not found|value not found|json\.(decode|encode|indent)`), "ValueError"},
-	{regexp.MustCompile(`want|missing argument|missing \d+ argument|accepts|unexpected keyword|unknown binary op|not iterable|invalid call|has no len|unhashable|not implemented|unknown unary op|not hashable|multiple values|cannot|unsupported`), "TypeError"},
+	{pattern(`division by zero|modulo by zero`), "ZeroDivisionError"},
+	{pattern(`^key .* not in dict|missing key|^pop: dictionary is empty`), "KeyError"},
+	{pattern(`out of range|index .*out of`), "IndexError"},
+	{pattern(`has no \.|can't assign to \.`), "AttributeError"},
+	{pattern(`referenced before assignment`), "UnboundLocalError"},
+	{pattern(`stack overflow`), "RecursionError"},
+	{pattern(`too large|excessive repeat|out of range of|too big`), "OverflowError"},
+	{pattern(`^fail: `), "Error"},
+	{pattern(`invalid literal|cannot parse|got an empty|empty sequence|not enough values|too many values|substring not found|value not found|json\.(decode|encode|indent)`), "ValueError"},
+	{pattern(`want|missing argument|missing \d+ argument|accepts|unexpected keyword|unknown binary op|not iterable|invalid call|has no len|unhashable|not implemented|unknown unary op|not hashable|multiple values|cannot|unsupported`), "TypeError"},
 }
 
 func classify(message string) string {
 	for _, c := range classes {
-		if c.pattern.MatchString(message) {
+		if c.pattern().MatchString(message) {
 			return c.name
 		}
 	}
@@ -119,24 +125,24 @@ func classify(message string) string {
 
 // notStarlark are things of Python that are not there, with what to write instead.
 var notStarlark = []struct {
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 	hint    string
 }{
-	{regexp.MustCompile(`\*\*`), "there is no **: write pow(a, b)"},
-	{regexp.MustCompile(`\bis\b`), "there is no is: write == or !="},
-	{regexp.MustCompile(`\b[fF]["']`), `there are no f-strings: write "%.2f" % x or "{}".format(x)`},
-	{regexp.MustCompile(`\b[uU]["']`), `there is no u"…": every string is Unicode`},
-	{regexp.MustCompile(`\b(try|except|finally|raise|class|with|del|assert|yield|async|await|global|nonlocal)\b`), "the language is Starlark: there is no try, raise, class, with, del, assert, yield or global"},
-	{regexp.MustCompile(`[<>=]=?[^<>=]+[<>]=?`), "comparisons cannot be chained: write a < b and b < c"},
+	{pattern(`\*\*`), "there is no **: write pow(a, b)"},
+	{pattern(`\bis\b`), "there is no is: write == or !="},
+	{pattern(`\b[fF]["']`), `there are no f-strings: write "%.2f" % x or "{}".format(x)`},
+	{pattern(`\b[uU]["']`), `there is no u"…": every string is Unicode`},
+	{pattern(`\b(try|except|finally|raise|class|with|del|assert|yield|async|await|global|nonlocal)\b`), "the language is Starlark: there is no try, raise, class, with, del, assert, yield or global"},
+	{pattern(`[<>=]=?[^<>=]+[<>]=?`), "comparisons cannot be chained: write a < b and b < c"},
 }
 
 // gotToken finds the token in what the parser says.
-var gotToken = regexp.MustCompile(`^got '?([^',\s]+)'?,`)
+var gotToken = pattern(`^got '?([^',\s]+)'?,`)
 
 // badSyntax says where the parser stopped, and what it may be.
 func badSyntax(text string, at syntax.Error) *ipc.Error {
 	place, column := offset(text, at.Pos), int(at.Pos.Col)
-	if m := gotToken.FindStringSubmatch(at.Msg); m != nil && strings.HasSuffix(text[:place], m[1]) {
+	if m := gotToken().FindStringSubmatch(at.Msg); m != nil && strings.HasSuffix(text[:place], m[1]) {
 		place -= len(m[1]) // the parser has read it already
 		column -= len(m[1])
 	}
@@ -147,7 +153,7 @@ func badSyntax(text string, at syntax.Error) *ipc.Error {
 	const near = 200 // what the parser stumbled over is not far
 	around := text[max(0, place-near):min(len(text), place+near)]
 	for _, n := range notStarlark {
-		if n.pattern.MatchString(around) {
+		if n.pattern().MatchString(around) {
 			return syntaxError(message + " (" + n.hint + ")")
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -201,9 +200,9 @@ func trim(text string) string {
 }
 
 var (
-	importClause = regexp.MustCompile(`^import[ \t]+([^;#\n]+)`)
-	fromClause   = regexp.MustCompile(`^from[ \t]+([\w.]+)[ \t]+import[ \t]+([^;#\n]+)`)
-	importItem   = regexp.MustCompile(`^\s*([\w.]+)(?:\s+as\s+(\w+))?\s*$`)
+	importClause = pattern(`^import[ \t]+([^;#\n]+)`)
+	fromClause   = pattern(`^from[ \t]+([\w.]+)[ \t]+import[ \t]+([^;#\n]+)`)
+	importItem   = pattern(`^\s*([\w.]+)(?:\s+as\s+(\w+))?\s*$`)
 )
 
 // rewriteImport makes an assignment of the import at pos; ok: there was one.
@@ -211,9 +210,9 @@ func rewriteImport(text string, pos syntax.Position) (_ string, ok bool, err err
 	at := offset(text, pos)
 	rest := text[at:]
 	var clause, module, items string
-	if m := importClause.FindStringSubmatch(rest); m != nil {
+	if m := importClause().FindStringSubmatch(rest); m != nil {
 		clause, items = m[0], m[1]
-	} else if m := fromClause.FindStringSubmatch(rest); m != nil {
+	} else if m := fromClause().FindStringSubmatch(rest); m != nil {
 		clause, module, items = m[0], m[1], m[2]
 	} else {
 		return "", false, nil
@@ -224,7 +223,7 @@ func rewriteImport(text string, pos syntax.Position) (_ string, ok bool, err err
 	}
 	var names, values []string
 	for item := range strings.SplitSeq(items, ",") {
-		m := importItem.FindStringSubmatch(item)
+		m := importItem().FindStringSubmatch(item)
 		if m == nil {
 			return "", false, syntaxError("import: name what to import; got " + fmt.Sprintf("%.60q", strings.TrimSpace(item)))
 		}
