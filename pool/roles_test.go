@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 			}
 			evilworker.Serve()
 		},
-		"mute": func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) },
+		"mortal": playMortal,
+		"mute":   func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) },
 	})
 }
 
