@@ -52,6 +52,14 @@ type pause struct {
 
 func (p pause) holds(now time.Time) bool { return p.on && (p.until.IsZero() || now.Before(p.until)) }
 
+// end is when a pause that is resumed now has ended: it may have done so by itself before.
+func (p pause) end(now time.Time) time.Time {
+	if p.holds(now) {
+		return now
+	}
+	return p.until
+}
+
 // Add puts an entry in the data table, in place of one with the same key: from then on nothing of the old one is stored,
 // and when a run of it is pending, its callback is called once more, with an error of kind cancelled. The first run is
 // due at once, or when Run begins. Its error is of kind input: a key, a period or an expiry that is not allowed.
@@ -267,7 +275,7 @@ func (c *core) resume(chosen []*entry, now time.Time, fx *effects) {
 	}
 	if len(chosen) == 0 {
 		if c.pause.on {
-			c.pause, c.resumed = pause{}, now
+			c.pause, c.resumed = pause{}, c.pause.end(now)
 		}
 		for _, row := range c.rows {
 			if row.entry != nil {
@@ -280,7 +288,7 @@ func (c *core) resume(chosen []*entry, now time.Time, fx *effects) {
 
 func (e *entry) resume(now time.Time) {
 	if e.pause.on {
-		e.pause, e.resumed = pause{}, now
+		e.pause, e.resumed = pause{}, e.pause.end(now)
 	}
 }
 

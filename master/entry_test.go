@@ -366,6 +366,27 @@ func TestAPausedKeyIsNotStale(t *testing.T) {
 	})
 }
 
+// To resume what is not paused any more does not make its value younger.
+func TestResumeAfterAPauseHasEnded(t *testing.T) {
+	bubble(t, master.Config{}, func(t *testing.T, h *house) {
+		h.addKey(master.Entry{Every: 10 * time.Second}, "k")
+		h.answer("k", 1)
+		for _, keys := range [][]string{nil, {"k"}} {
+			if err := h.Pause(time.Second, keys...); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Minute)
+			if err := h.Resume(keys...); err != nil {
+				t.Fatal(err)
+			}
+			if got := h.state("k"); got != master.Stale {
+				t.Errorf("%q: %s, want stale", keys, got)
+			}
+		}
+		h.echo()
+	})
+}
+
 // S09, BUG 48: the first read after expiry returned the old value. BUG 52: the error did not say which key, nor its age.
 func TestS09AnExpiredValueIsNoValue(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {

@@ -23,6 +23,41 @@ type model struct {
 	held        int
 	commands    []*modelCommand
 	sends       []*modelWait // pending, in order
+	closed      bool
+	modelPause
+}
+
+// modelPause is a pause of one key, or of all.
+type modelPause struct {
+	on    bool
+	until time.Time
+	last  time.Time // an earlier one ended then
+}
+
+func (p *modelPause) holds(now time.Time) bool {
+	return p.on && (p.until.IsZero() || p.until.After(now))
+}
+
+// end is when it was last in force, up to now.
+func (p *modelPause) end(now time.Time) time.Time {
+	if p.on && !p.until.IsZero() && !p.until.After(now) && p.until.After(p.last) {
+		return p.until
+	}
+	return p.last
+}
+
+func (p *modelPause) hold(d time.Duration, now time.Time) {
+	p.change(now)
+	if p.on = true; d > 0 {
+		p.until = now.Add(d)
+	}
+}
+
+func (p *modelPause) change(now time.Time) {
+	if p.last = p.end(now); p.holds(now) {
+		p.last = now
+	}
+	p.on, p.until = false, time.Time{}
 }
 
 type modelKey struct {
@@ -32,6 +67,27 @@ type modelKey struct {
 	told      []string    // for its callbacks, in order; "" when it is not known which of two comes first
 	calling   int         // callbacks that have not returned
 	good, err string      // in the table
+
+	at            time.Time // when good came
+	read, once    bool
+	every, expire time.Duration
+	modelPause
+}
+
+// state is what a key's value is worth.
+func (m *model) state(k *modelKey, now time.Time) State {
+	paused := k.added && (m.holds(now) || k.holds(now))
+	switch limit := k.every + k.every/2; {
+	case k.at.IsZero() && k.err == "":
+		return Never
+	case k.read, k.expire > 0 && !k.at.IsZero() && now.Sub(k.at) >= k.expire:
+		return Expired
+	case k.err != "":
+		return Failed
+	case limit > 0 && !paused && now.Sub(k.at) > limit && now.Sub(m.end(now)) > limit && now.Sub(k.end(now)) > limit:
+		return Stale
+	}
+	return Fresh
 }
 
 type modelRun struct {
@@ -41,6 +97,7 @@ type modelRun struct {
 	begun    bool
 	forsaken bool // begun, and all have left
 	keep     bool
+	deadline time.Time // zero: none
 	waits    []*modelWait
 }
 
@@ -65,7 +122,7 @@ func (m *model) key(key string) *modelKey {
 }
 
 // enqueue returns the word of send: "refused", "begins" or "waits".
-func (m *model) enqueue(key, target string, policy ipc.Policy, keep bool, w *modelWait) string {
+func (m *model) enqueue(key, target string, policy ipc.Policy, keep bool, deadline time.Time, w *modelWait) string {
 	k := m.key(key)
 	joinable := func(r *modelRun) bool { return !r.forsaken && r.gen == k.gen }
 	join := func(r *modelRun) string {
@@ -87,7 +144,7 @@ func (m *model) enqueue(key, target string, policy ipc.Policy, keep bool, w *mod
 			return join(last)
 		}
 	}
-	r := &modelRun{target: target, policy: policy, gen: k.gen, keep: keep, waits: []*modelWait{w}}
+	r := &modelRun{target: target, policy: policy, gen: k.gen, keep: keep, deadline: deadline, waits: []*modelWait{w}}
 	begins := len(k.runs) == 0 && !m.full(k)
 	if policy == ipc.PolicyLatest && !begins {
 		k.runs = slices.DeleteFunc(k.runs, func(old *modelRun) bool {
@@ -120,13 +177,42 @@ func (m *model) waits(c *modelCommand) bool {
 }
 
 // advance begins what may begin, after something has changed.
-func (m *model) advance() {
+func (x *twin) advance() {
+	m := x.m
 	for _, c := range m.commands {
-		c.done = c.done || !m.waits(c)
+		c.done = c.done || m.closed || !m.waits(c)
 	}
-	for _, k := range m.keys {
-		if len(k.runs) > 0 && !k.runs[0].begun && !m.full(k) {
+	for _, key := range modelKeys {
+		k := m.key(key)
+		for len(k.runs) > 0 && !k.runs[0].begun && !m.full(k) && !m.closed {
+			if r := k.runs[0]; !r.deadline.IsZero() && !r.deadline.After(x.now) {
+				x.late(key, 0)
+				x.advance() // a Command may have waited for it
+				continue
+			}
 			k.runs[0].begun = true
+		}
+	}
+}
+
+// late ends a run that has waited too long.
+func (x *twin) late(key string, n int) {
+	x.end(key, n, ipc.Outcome{Err: ipc.ErrExpired})
+	x.learn()
+}
+
+// end gives a run of the model its outcome.
+func (x *twin) end(key string, n int, o ipc.Outcome) {
+	k := x.m.key(key)
+	r := k.runs[n]
+	k.runs = slices.Delete(k.runs, n, n+1)
+	if r.gen == k.gen && (k.added || r.keep) && ipc.KindOf(o.Err) != ipc.KindClosed {
+		k.stored(o.Value.String(), o.Err, x.now)
+	}
+	for _, w := range r.waits {
+		x.m.tell(k, w, outcome(o, w.shared))
+		if w.entry {
+			x.entries[key] = ""
 		}
 	}
 }
@@ -172,6 +258,8 @@ type twin struct {
 	orders   map[string]*order
 	entries  map[string]string // which entry the model knows to be pending, by key
 	asked    int
+	view     *view
+	seen     map[string]string // what the view was told last, by key
 }
 
 type bell struct {
@@ -182,11 +270,7 @@ type bell struct {
 
 func (x *twin) Add(item alarm, at time.Time) schedule.ID {
 	x.asked++
-	l := schedule.NewLoop(func(int, time.Time) {})
-	var id schedule.ID
-	for range x.asked { // IDs can only be had from a loop
-		id = l.Add(0, time.Time{})
-	}
+	id := bellIDs[x.asked]
 	x.bells[id] = &bell{item, at, x.asked}
 	return id
 }
@@ -216,7 +300,7 @@ func (x *twin) after(fx *effects) {
 	for _, o := range fx.released {
 		x.released[o] = fmt.Sprint(o.verdict)
 	}
-	x.m.advance()
+	x.advance()
 	x.compare()
 }
 
@@ -239,7 +323,7 @@ func (x *twin) learn() {
 		if x.entries[key] != name {
 			x.entries[key] = name
 			target, _ := e.task.Target.Text()
-			x.m.enqueue(key, target, ipc.PolicyLatest, false, &modelWait{name: x.entryName(key), entry: true})
+			x.m.enqueue(key, target, ipc.PolicyLatest, false, time.Time{}, &modelWait{name: x.entryName(key), entry: true})
 		}
 	}
 }
@@ -276,7 +360,13 @@ func (x *twin) compare() {
 				good = d.last.Value.String()
 			}
 			if d.last.Err != nil {
-				failure = d.last.Err.Error()
+				failure = word(d.last.Err)
+			}
+		}
+		if row.kept() {
+			paused := k.added && (x.m.holds(x.now) || k.holds(x.now))
+			if v, want := x.c.look(row, x.now), x.m.state(k, x.now); v.State != want || v.Paused != paused {
+				t.Fatalf("%s is %s, paused: %v; the model says %s, %v", key, v.State, v.Paused, want, paused)
 			}
 		}
 		if good != k.good || failure != k.err {
@@ -297,6 +387,44 @@ func (x *twin) compare() {
 	}
 }
 
+// watched compares what the reader of the view was told with what there is. It needs a loop that is not late.
+func (x *twin) watched() {
+	for _, key := range modelKeys {
+		if k := x.view.marks[key]; k != nil && k.place.in != nil {
+			continue // the reader will see
+		}
+		want := ""
+		if row := x.c.kept(key); row != nil {
+			want = glance(x.c.look(row, x.now))
+		}
+		if x.seen[key] != want {
+			x.t.Fatalf("who watches %s was told %q, and it is %q", key, x.seen[key], want)
+		}
+	}
+}
+
+// look is the reader of the view, who sees one value.
+func (x *twin) look(t *rapid.T) {
+	v, ok := x.c.see(x.view, x.now)
+	if !ok {
+		t.Skip()
+	}
+	if delete(x.seen, v.Key); v.State != Gone {
+		x.seen[v.Key] = glance(v)
+	}
+}
+
+// glance is what changes about a value.
+func glance(v Value) string { return fmt.Sprint(v.State, v.Paused, v.At.UnixNano(), v.Value) }
+
+// word is an error, without what only people need.
+func word(err error) string {
+	if kind := ipc.KindOf(err); kind == ipc.KindExpired {
+		return string(kind)
+	}
+	return err.Error()
+}
+
 func count[T any](seq func(func(T) bool)) (n int) {
 	for range seq {
 		n++
@@ -310,13 +438,16 @@ func TestTheCoreAgainstAModel(t *testing.T) {
 		x := &twin{
 			t: t, now: time.Now(), bells: map[schedule.ID]*bell{}, running: map[string]*run{}, watches: map[int]*watch{},
 			released: map[*order]string{}, orders: map[string]*order{}, entries: map[string]string{},
+			view: &view{marks: map[string]*mark{}, wake: make(chan struct{}, 1)}, seen: map[string]string{},
 		}
 		x.m = &model{limit: 6, lane: 2, keys: map[string]*modelKey{}}
 		x.c = newCore(Config{Queue: x.m.limit, Slow: time.Hour}, x)
 		x.c.lane = x.m.lane
+		x.c.enrol(x.view, nil, x.now)
 		t.Repeat(map[string]func(*rapid.T){
 			"send": x.send, "done": x.done, "take": x.take, "return": x.back, "cancel": x.cancel, "command": x.command,
-			"add": x.add, "pop": x.pop, "tick": x.tick, "pause": x.pauseAll,
+			"add": x.add, "pop": x.pop, "get": x.get, "tick": x.tick, "slip": x.slip, "pause": x.pause, "resume": x.resume,
+			"look": x.look, "close": x.close,
 		})
 		// Whatever came before: when all is answered and called, nothing is left.
 		for range 10_000 {
@@ -329,6 +460,16 @@ func TestTheCoreAgainstAModel(t *testing.T) {
 			case !x.c.speak.empty():
 				x.take(t)
 			default:
+				x.c.dismiss(x.view)
+				want := 1 // that of slow callbacks
+				for _, row := range x.c.rows {
+					if row.entry != nil {
+						want++
+					}
+				}
+				if len(x.bells) != want {
+					t.Fatalf("%d bells are left, want %d", len(x.bells), want)
+				}
 				if x.c.waiting != 0 || x.c.stats.Held != 0 || x.c.orders != 0 || len(x.c.watches) != 0 || len(x.c.gated) != 0 {
 					t.Fatalf("left: %d waiting, %+v, %d commands, %d contexts, %d gated", x.c.waiting, x.c.stats, x.c.orders, len(x.c.watches), len(x.c.gated))
 				}
@@ -349,6 +490,11 @@ func (x *twin) send(t *rapid.T) {
 		t.Fatal(err)
 	}
 	task.Policy, task.Keep = policy, rapid.Bool().Draw(t, "keep")
+	var deadline time.Time
+	if s := rapid.IntRange(-2, 3).Draw(t, "deadline"); s > 0 {
+		task.Deadline = time.Duration(s) * time.Second
+		deadline = x.now.Add(task.Deadline)
+	}
 	a := &ask{task: task, ctx: background, then: func(v Value) { x.said(w.name, v) }}
 	if w.ctx > 0 {
 		done := x.context(w.ctx)
@@ -360,8 +506,8 @@ func (x *twin) send(t *rapid.T) {
 		fresh.stop = func() bool { return true }
 	}
 	want := "refused"
-	if x.m.held < x.m.limit {
-		want = x.m.enqueue(key, target, policy, task.Keep, w)
+	if x.m.held < x.m.limit && !x.m.closed {
+		want = x.m.enqueue(key, target, policy, task.Keep, deadline, w)
 	}
 	got := "waits"
 	switch {
@@ -387,7 +533,7 @@ func (x *twin) send(t *rapid.T) {
 		x.m.held--
 		x.m.sends = x.m.sends[:len(x.m.sends)-1]
 		if k.added || task.Keep { // the table knows that it failed
-			k.stored("", errors.New("no room"))
+			k.stored("", errors.New("no room"), x.now)
 		}
 	} else if r != nil {
 		x.begin(r)
@@ -416,18 +562,7 @@ func (x *twin) finish(key string, o ipc.Outcome) {
 	r := x.running[key]
 	delete(x.running, key)
 	var fx effects
-	k := x.m.key(key)
-	mr := k.runs[0]
-	k.runs = k.runs[1:]
-	if mr.gen == k.gen && (k.added || mr.keep) {
-		k.stored(o.Value.String(), o.Err)
-	}
-	for _, w := range mr.waits {
-		x.m.tell(k, w, outcome(o, w.shared))
-		if w.entry {
-			x.entries[key] = ""
-		}
-	}
+	x.end(key, 0, o)
 	x.c.done(r, o, x.now, &fx)
 	x.learn() // before the next run begins
 	x.after(&fx)
@@ -435,11 +570,11 @@ func (x *twin) finish(key string, o ipc.Outcome) {
 	x.compare()
 }
 
-func (k *modelKey) stored(value string, err error) {
+func (k *modelKey) stored(value string, err error, now time.Time) {
 	if k.err = ""; err != nil {
-		k.err = err.Error()
+		k.err = word(err)
 	} else {
-		k.good = value
+		k.good, k.at, k.read = value, now, false
 	}
 }
 
@@ -535,6 +670,9 @@ func (x *twin) command(t *rapid.T) {
 }
 
 func (x *twin) add(t *rapid.T) {
+	if x.m.closed {
+		t.Skip()
+	}
 	key := rapid.SampledFrom(modelKeys).Draw(t, "key")
 	every, err := schedule.NewEvery(time.Duration(rapid.IntRange(1, 5).Draw(t, "period")) * time.Second)
 	if err != nil {
@@ -546,8 +684,9 @@ func (x *twin) add(t *rapid.T) {
 	}
 	task.Policy = ipc.PolicyLatest
 	x.clear(key)
-	e := &entry{task: task, every: every}
-	x.m.key(key).added = true
+	e := &entry{task: task, every: every, once: rapid.Bool().Draw(t, "once"), expire: time.Duration(rapid.IntRange(0, 4).Draw(t, "expire")) * time.Second}
+	k := x.m.key(key)
+	k.added, k.once, k.every, k.expire = true, e.once, every.Period(), e.expire
 	name := x.entryName(key)
 	e.then = func(v Value) { x.said(name, v) }
 	var fx effects
@@ -562,7 +701,6 @@ func (x *twin) pop(t *rapid.T) {
 		t.Skip()
 	}
 	x.clear(key)
-	x.m.key(key).added = false
 	var fx effects
 	x.c.clear(row, "popped", x.now, &fx)
 	x.after(&fx)
@@ -572,6 +710,7 @@ func (x *twin) pop(t *rapid.T) {
 func (x *twin) clear(key string) {
 	k := x.m.key(key)
 	k.good, k.err = "", ""
+	k.at, k.read, k.once, k.every, k.expire, k.added, k.modelPause = time.Time{}, false, false, 0, 0, false, modelPause{}
 	for _, r := range slices.Clone(k.runs) {
 		for _, w := range slices.Clone(r.waits) {
 			if w.entry {
@@ -583,37 +722,136 @@ func (x *twin) clear(key string) {
 	x.entries[key] = ""
 }
 
-func (x *twin) tick(t *rapid.T) {
+// get reads a value, which uses it up when it is to be read once.
+func (x *twin) get(t *rapid.T) {
+	key := rapid.SampledFrom(modelKeys).Draw(t, "key")
+	row := x.c.kept(key)
+	if row == nil {
+		t.Skip()
+	}
+	k := x.m.key(key)
+	want := k.good
+	if x.m.state(k, x.now) == Expired {
+		want = ""
+	}
+	v := x.c.read(row, x.now)
+	got := ""
+	if v.Value != nil {
+		got = v.Value.String()
+	}
+	if got != want {
+		t.Fatalf("%s reads %s, the model says %s", key, got, want)
+	}
+	if k.once && want != "" {
+		k.good, k.read = "", true
+	}
+	x.compare()
+}
+
+// slip lets time go by, and the loop is late.
+func (x *twin) slip(t *rapid.T) {
 	x.now = x.now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)
+}
+
+func (x *twin) tick(t *rapid.T) {
+	x.slip(t)
 	var fx effects
-	for _, id := range slices.SortedFunc(maps.Keys(x.bells), func(a, b schedule.ID) int { return x.bells[a].number - x.bells[b].number }) {
-		if b := x.bells[id]; b != nil && !b.at.IsZero() && !x.now.Before(b.at) {
-			b.at = time.Time{}
-			e, ok := b.item.(*entry)
-			idle := ok && e.pending == nil
-			b.item.ring(&x.c, x.now, &fx)
-			if idle && e.pending != nil && x.c.pause.holds(x.now) {
-				t.Fatalf("%s begins while paused", e.row.key)
+	for id, b := x.due(); b != nil; id, b = x.due() {
+		at := b.at
+		b.at = time.Time{}
+		late, n := "", 0
+		if r, ok := b.item.(*run); ok {
+			late, n = r.row.key, slices.Index(slices.Collect(r.row.runs), r)
+		}
+		e, ok := b.item.(*entry)
+		idle := ok && e.pending == nil
+		b.item.ring(&x.c, x.now, &fx)
+		if late != "" {
+			x.late(late, n)
+		}
+		if idle && e.pending != nil && (x.m.holds(x.now) || x.m.key(e.row.key).holds(x.now)) {
+			t.Fatalf("%s begins while paused", e.row.key)
+		}
+		x.learn()
+		if x.bells[id] == b && b.at.Equal(at) {
+			t.Fatal("it rings for ever")
+		}
+	}
+	x.after(&fx)
+	for key, row := range x.c.rows {
+		paused := x.m.holds(x.now) || x.m.key(key).holds(x.now)
+		if e := row.entry; e != nil && e.pending == nil && !paused && !e.due.After(x.now) && !x.m.closed {
+			t.Fatalf("%s is due and does not run", key)
+		}
+	}
+	x.watched()
+}
+
+// due is the bell that rings next, by now.
+func (x *twin) due() (id schedule.ID, first *bell) {
+	for one, b := range x.bells {
+		if b.at.IsZero() || b.at.After(x.now) {
+			continue
+		}
+		if first == nil || b.at.Before(first.at) || b.at.Equal(first.at) && b.number < first.number {
+			id, first = one, b
+		}
+	}
+	return id, first
+}
+
+// chosen draws the entry of a key, or none for all.
+func (x *twin) chosen(t *rapid.T) (pause *modelPause, chosen []*entry) {
+	key := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "key")
+	if key == "" {
+		return &x.m.modelPause, nil
+	}
+	row := x.c.rows[key]
+	if row == nil || row.entry == nil {
+		t.Skip()
+	}
+	return &x.m.key(key).modelPause, []*entry{row.entry}
+}
+
+func (x *twin) pause(t *rapid.T) {
+	pause, chosen := x.chosen(t)
+	d := time.Duration(rapid.IntRange(0, 5).Draw(t, "s")) * time.Second
+	var fx effects
+	pause.hold(d, x.now)
+	x.c.hold(d, chosen, x.now, &fx)
+	x.learn()
+	x.after(&fx)
+}
+
+func (x *twin) resume(t *rapid.T) {
+	pause, chosen := x.chosen(t)
+	pause.change(x.now)
+	if chosen == nil {
+		for _, key := range modelKeys {
+			x.m.key(key).change(x.now)
+		}
+	}
+	var fx effects
+	x.c.resume(chosen, x.now, &fx)
+	x.learn()
+	x.after(&fx)
+}
+
+func (x *twin) close(t *rapid.T) {
+	if x.m.closed || rapid.IntRange(0, 9).Draw(t, "really") > 0 {
+		t.Skip()
+	}
+	x.m.closed = true
+	for _, key := range modelKeys {
+		for n := 0; n < len(x.m.key(key).runs); {
+			if x.m.key(key).runs[n].begun {
+				n++
+			} else {
+				x.end(key, n, ipc.Outcome{Err: ipc.ErrClosed})
 			}
 		}
 	}
-	x.learn()
-	x.after(&fx)
-	for _, row := range x.c.rows {
-		if e := row.entry; e != nil && e.pending == nil && !x.c.pause.holds(x.now) && !e.due.After(x.now) {
-			t.Fatalf("%s is due and does not run", row.key)
-		}
-	}
-}
-
-func (x *twin) pauseAll(t *rapid.T) {
-	x.c.pause = pause{on: true, until: x.now.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "s")) * time.Second)}
 	var fx effects
-	for _, key := range modelKeys { // in an order that can be repeated
-		if row := x.c.rows[key]; row != nil && row.entry != nil {
-			row.entry.ring(&x.c, x.now, &fx)
-		}
-	}
-	x.learn()
+	x.c.close(x.now, &fx)
 	x.after(&fx)
 }

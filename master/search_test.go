@@ -64,7 +64,7 @@ var scenes = []scene{
 	}, lane: 1, ticks: 2, cancels: 1, commands: 1, closes: 1},
 	{name: "entry", adds: []sceneAdd{{"a", "x", 2 * time.Second, true}, {"a", "y", 2 * time.Second, true}}, sends: [3]sceneSend{
 		{key: "a", target: "x"}, {key: "a", target: "z", policy: ipc.PolicyLatest, ctx: true}, {key: "b", target: "x"},
-	}, ticks: 3, pops: 1, cancels: 1},
+	}, ticks: 2, pops: 1, cancels: 1},
 	{name: "two entries", adds: []sceneAdd{{"a", "x", 2 * time.Second, true}, {"b", "x", 3 * time.Second, false}}, sends: [3]sceneSend{
 		{key: "a", target: "y"}, {key: "b", target: "x", ctx: true}, {key: "b", target: "y"},
 	}, ticks: 2, pops: 1},
