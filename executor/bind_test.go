@@ -94,6 +94,7 @@ func (b *bound) all(t *testing.T, keep bool, key, target string, args any) []str
 // TestBindThroughAPool holds that a kept bind is there in every worker, also in one that starts after it and in one that
 // takes the place of another.
 func TestBindThroughAPool(t *testing.T) {
+	t.Parallel()
 	type bind struct {
 		target string
 		args   any
@@ -108,16 +109,25 @@ func TestBindThroughAPool(t *testing.T) {
 		wantAgain  string
 	}{
 		{
-			"class of a registry", "registry", bind{"Device", []any{"T1", "K"}}, "unit", nil, `"T1 in K"`,
-			bind{"Device", map[string]any{"name": "T2", "unit": "mm"}}, `"T2 in mm"`,
+			"class of a registry", "registry",
+			bind{"Device", []any{"T1", "K"}},
+			"unit", nil, `"T1 in K"`,
+			bind{"Device", map[string]any{"name": "T2", "unit": "mm"}},
+			`"T2 in mm"`,
 		},
 		{
-			"name that is not of the class", "registry", bind{"Device", []any{"T1", "K"}}, "unbound", nil, `"here"`,
-			bind{"Device", []any{"T2", "K"}}, `"here"`,
+			"name that is not of the class", "registry",
+			bind{"Device", []any{"T1", "K"}},
+			"unbound", nil, `"here"`,
+			bind{"Device", []any{"T2", "K"}},
+			`"here"`,
 		},
 		{
-			"class of the evaluator's executor", "evaluator", bind{"Device", []any{"T1", "K"}}, "executor.unit + '!'", nil, `"T1 in K!"`,
-			bind{"Device", []any{"T2", "K"}}, `"T2 in K!"`,
+			"class of the evaluator's executor", "evaluator",
+			bind{"Device", []any{"T1", "K"}},
+			"executor.unit + '!'", nil, `"T1 in K!"`,
+			bind{"Device", []any{"T2", "K"}},
+			`"T2 in K!"`,
 		},
 		{"expression", "evaluator", bind{"[1, 2, 3]", nil}, "index", []any{3}, `2`, bind{"[3]", nil}, `0`},
 		{"expression, as executor", "evaluator", bind{"[1, 2, 3]", nil}, "sum(executor)", nil, `6`, bind{"[1]", nil}, `1`},
@@ -162,13 +172,14 @@ func TestBindThroughAPool(t *testing.T) {
 
 // A bind that fails says why, and the workers go on with what they had.
 func TestBindThroughAPoolFails(t *testing.T) {
+	t.Parallel()
 	for role, binds := range map[string]map[string]string{
 		"registry": {
-			"Divice": `NameError: class name "Divice" is not defined; did you mean Device? (known: Device)`,
-			"Device": `DeviceError: no name`,
+			"Devices": `NameError: class name "Devices" is not defined; did you mean Device? (known: Device)`,
+			"Device":  `DeviceError: no name`,
 		},
 		"evaluator": {
-			"Divice":            `NameError: name "Divice" is not defined`,
+			"Devices":           `NameError: name "Devices" is not defined`,
 			"Device":            `DeviceError: no name`,
 			"1 +":               `SyntaxError: column 4: got end of file, want primary expression`,
 			"a, b = 1, 2":       `TypeError: bind: want an expression, or a statement that gives one name a value`,

@@ -44,7 +44,7 @@ type Decoder struct {
 	lim Limits
 	err error // why it is dead
 
-	// the message that was found; what is absent is nil, and only a request has a third
+	// the message that was found; what is absent is empty, and only a request has a third
 	key                  string
 	first, second, third Raw
 

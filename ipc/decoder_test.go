@@ -457,8 +457,10 @@ func TestRequestsCutAtEveryOffset(t *testing.T) {
 	for _, wire := range []Wire{Msgpack, JSON} {
 		whole := requests(t, wire)
 		all := events(NewDecoder(bytes.NewReader(whole), DecoderConfig{Wire: wire}), false)
-		want := []string{`k: "add" null`, `k: "add" [2,3]`, `k: "add" null with {"all":true}`, `k: "add" [2,3] with {"all":true}`,
-			`k: "add" null with {"attempt":2}`, `k: "add" [2,3] with {"attempt":2}`, `k: "add" null with "odd"`, `k: "add" [2,3] with "odd"`}
+		want := []string{
+			`k: "add" null`, `k: "add" [2,3]`, `k: "add" null with {"all":true}`, `k: "add" [2,3] with {"all":true}`,
+			`k: "add" null with {"attempt":2}`, `k: "add" [2,3] with {"attempt":2}`, `k: "add" null with "odd"`, `k: "add" [2,3] with "odd"`,
+		}
 		if !slices.Equal(all, want) {
 			t.Fatalf("%s: %q", wire, all)
 		}

@@ -169,7 +169,7 @@ func (d *Decoder) parseLine(line []byte, answer bool) error {
 		d.parsed = nil
 	}
 	p := jsonParser{src: line, dst: d.parsed[:0], lim: d.lim}
-	var bounds [5]int // where the values begin, and where the last one ends
+	var bounds [4]int // where the values begin, and after the last one where that ends
 	n, most := 0, 4
 	if answer {
 		most = 3
@@ -199,11 +199,11 @@ func (d *Decoder) parseLine(line []byte, answer bool) error {
 	if !d.setKey(name.data) {
 		return d.err
 	}
-	bounds[n] = len(p.dst)
-	for i, value := range []*Raw{&d.first, &d.second, &d.third} {
-		if *value = nil; i+1 < n {
-			*value = p.dst[bounds[i+1]:bounds[i+2]:bounds[i+2]]
-		}
+	for ; n < len(bounds); n++ {
+		bounds[n] = len(p.dst)
 	}
+	d.first = p.dst[bounds[1]:bounds[2]:bounds[2]]
+	d.second = p.dst[bounds[2]:bounds[3]:bounds[3]]
+	d.third = p.dst[bounds[3]:]
 	return nil
 }

@@ -182,7 +182,7 @@ func (e *Evaluator) begin(ctx context.Context) error {
 	if !e.turn.take(ctx) {
 		return ipc.Errorf(ipc.KindCancelled, "waiting for the evaluator: %w", context.Cause(ctx))
 	}
-	e.now.ctx, e.now.outer = ctx, ctx
+	e.now = run{ctx: ctx, outer: ctx}
 	if e.cfg.Timeout > 0 {
 		e.now.ctx, e.now.cancel = context.WithTimeout(ctx, e.cfg.Timeout)
 	}
