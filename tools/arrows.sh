@@ -16,6 +16,7 @@ declare -A wrong=(
   [executor/evalx]=fandango/master
   [pool]=fandango/schedule
   [master]=fandango/pool
+  [periodic]=fandango/ipc
   [cmd/master]=fandango/schedule
   [cmd/master/shell]=fandango/pool
   [cmd/worker]=fandango/pool
