@@ -27,7 +27,7 @@ import (
 //	W02, W07 words of a cut message, cuts at every offset   ipc: TestEndInsideAMessage, TestCutAtEveryOffset
 //	W08      many answers in one write                      ipc: TestTheBufferFollowsTheBytes
 //	W15      no allocation for heads                        ipc: TestScannerDoesNotAllocate, TestBombsAsAnswers
-//	W17      millions of tiny elements                      ipc: TestBombsAsAnswers, BenchmarkScanner
+//	W17      millions of tiny elements                      ipc: TestBombsAsAnswers, BenchmarkScan
 //	W18, W21 one outcome, and never a late one              master: TestW18…, TestW21…; the model
 //	W23–W27  values through JSON and back                   ipc: TestJSONOfValues, FuzzRawJSON, TestDecodeKeysThatGoCannotHave
 //	W28      text before and after answers                  below: TestTextBetweenAnswersLosesNone

@@ -58,8 +58,8 @@ func (b *book) submit(target string, calm bool) string {
 // plain is the target of all tasks that mean no harm; it answers its key.
 const plain = "work"
 
-// outcome enters what the master says. kind is "" for done, and value then is JSON.
-func (b *book) outcome(key, kind string, value []byte) {
+// outcome enters what the master says: kind is "" for done, and said the value in JSON, else the error.
+func (b *book) outcome(key, kind, said string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.kinds[kind]++
@@ -74,12 +74,13 @@ func (b *book) outcome(key, kind string, value []byte) {
 	}
 	if t.calm && kind != "" {
 		b.calmKinds[kind]++
+		b.note("key %s failed in a quiet phase: %s", key, said)
 	}
 	t.outcomes = saturate(t.outcomes)
 	t.done = t.done || kind == ""
-	if kind == "" && b.evil[n] == "" && string(value) != strconv.Quote(key) {
+	if kind == "" && b.evil[n] == "" && said != strconv.Quote(key) {
 		b.wrong++
-		b.note("key %s has the value %.60s, which is not its own", key, value)
+		b.note("key %s has the value %.60s, which is not its own", key, said)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 // TestTheBookFindsEachFault: a ledger that is always zero would show nothing.
 func TestTheBookFindsEachFault(t *testing.T) {
-	done := func(b *book, key string) { b.outcome(key, "", []byte(`"`+key+`"`)) }
+	done := func(b *book, key string) { b.outcome(key, "", `"`+key+`"`) }
 	ran := func(b *book, key string) { b.run(evilworker.Entry{Key: key}) }
 	for name, c := range map[string]struct {
 		what func(b *book)
@@ -32,15 +32,15 @@ func TestTheBookFindsEachFault(t *testing.T) {
 		says string
 	}{
 		"all is well":             {func(b *book) { done(b, "0"); ran(b, "0") }, zeros{}, ""},
-		"a crash":                 {func(b *book) { b.outcome("0", "crash", nil); ran(b, "0") }, zeros{}, ""},
+		"a crash":                 {func(b *book) { b.outcome("0", "crash", ""); ran(b, "0") }, zeros{}, ""},
 		"a retry":                 {func(b *book) { done(b, "0"); ran(b, "0"); ran(b, "0") }, zeros{}, ""},
-		"a task that never began": {func(b *book) { b.outcome("0", "closed", nil) }, zeros{}, ""},
+		"a task that never began": {func(b *book) { b.outcome("0", "closed", "") }, zeros{}, ""},
 		"lost":                    {func(b *book) { ran(b, "0") }, zeros{lost: 1}, "key 0 (work): 0 outcomes, done false, 1 runs: it was lost silently"},
 		"twice":                   {func(b *book) { done(b, "0"); done(b, "0"); ran(b, "0") }, zeros{duplicate: 1}, "more than one outcome"},
-		"done and crashed":        {func(b *book) { done(b, "0"); b.outcome("0", "crash", nil); ran(b, "0") }, zeros{duplicate: 1}, "more than one outcome"},
+		"done and crashed":        {func(b *book) { done(b, "0"); b.outcome("0", "crash", ""); ran(b, "0") }, zeros{duplicate: 1}, "more than one outcome"},
 		"done by nobody":          {func(b *book) { done(b, "0") }, zeros{unrun: 1}, "no worker began it"},
 		"once too often":          {func(b *book) { done(b, "0"); ran(b, "0"); ran(b, "0"); ran(b, "0") }, zeros{often: 1}, "run too often"},
-		"another one's":           {func(b *book) { b.outcome("0", "", []byte(`"1"`)); ran(b, "0") }, zeros{wrong: 1}, "not its own"},
+		"another one's":           {func(b *book) { b.outcome("0", "", `"1"`); ran(b, "0") }, zeros{wrong: 1}, "not its own"},
 		"a foreign outcome":       {func(b *book) { done(b, "0"); ran(b, "0"); done(b, "1") }, zeros{foreign: 1}, "nobody submitted"},
 		"a foreign run":           {func(b *book) { done(b, "0"); ran(b, "0"); ran(b, "nobody asked") }, zeros{foreign: 1}, "nobody submitted"},
 	} {
@@ -68,7 +68,7 @@ func TestTheBookCountsMisdeedsOnTheirWay(t *testing.T) {
 		t.Errorf("%d are on their way, want 1", n)
 	}
 	for range 2 {
-		b.outcome("0", "crash", nil)
+		b.outcome("0", "crash", "")
 	}
 	if n := b.raging(); n != 0 {
 		t.Errorf("%d are on their way, want 0", n)

@@ -36,6 +36,9 @@ type result struct {
 	Value json.RawMessage `json:"value"`
 	Error string          `json:"error"`
 	Kind  string          `json:"kind"`
+
+	Worker string    `json:"worker"`
+	At     time.Time `json:"at"`
 }
 
 // startMaster starts "master run" with this program as its worker. Each result is given to heard, on one goroutine; its

@@ -82,8 +82,9 @@ func storm(ctx context.Context, c *config, dir string, out io.Writer) error {
 	first := s.weather()
 	s.conts.Wait()
 	working.Wait()
+	until(ending, func() int { return len(s.places) }) // each task has its outcome, and then each slot a worker
 	var last size
-	until(2*time.Second, func() int { last = sizeOf(s.m.pid()); return max(0, last.fds-first.fds) })
+	until(5*time.Second, func() int { last = sizeOf(s.m.pid()); return last.fds - first.fds })
 	zombies := until(2*time.Second, func() int { return zombies(s.m.pid()) })
 
 	feedErr := <-fed
@@ -145,7 +146,11 @@ func (s *stormy) result(r result) {
 	if kind == "" && r.Error != "" {
 		kind = "unknown"
 	}
-	s.book.outcome(r.Key, kind, r.Value)
+	said := string(r.Value)
+	if kind != "" {
+		said = fmt.Sprintf("%s, %s, at %s", r.Error, r.Worker, r.At.Format("15:04:05.000"))
+	}
+	s.book.outcome(r.Key, kind, said)
 	s.heard.Store(time.Now().UnixNano())
 	select {
 	case <-s.places:
@@ -193,9 +198,10 @@ func (s *stormy) weather() size {
 	dice := rand.New(rand.NewPCG(s.seed, 2)) //nolint:gosec // no secret
 	period := min(s.duration/3, 5*time.Minute)
 	calm := period / 5
+	turn := time.Now()
 	s.wait(min(2*time.Second, calm))
 	first := sizeOf(s.m.pid())
-	for turn := time.Now(); ; turn = time.Now() {
+	for ; ; turn = time.Now() {
 		for time.Since(turn) < period-calm {
 			if !s.wait(time.Duration(dice.ExpFloat64() / s.rate * float64(time.Second))) {
 				return first
@@ -207,8 +213,9 @@ func (s *stormy) weather() size {
 		s.conts.Wait()                            // what was sent to a stopped worker meets it when it goes on
 		over := !s.wait(min(calm/4, 3*s.timeout)) // and what comes after an answer shows itself
 		s.quiet.Store(true)
-		over = over || !s.wait(calm-time.Since(stillness))
+		over = over || !s.wait(calm-calm/4-time.Since(stillness))
 		s.quiet.Store(false)
+		over = over || !s.wait(calm/4) // what was submitted in the quiet also ends there
 		if over {
 			return first
 		}
