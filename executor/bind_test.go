@@ -170,6 +170,41 @@ func TestBindThroughAPool(t *testing.T) {
 	}
 }
 
+// Names that every worker is given are kept as binds are; those that one worker would have are refused.
+func TestNamesThroughAPool(t *testing.T) {
+	t.Parallel()
+	b := startBound(t, "evaluator")
+	pids := b.waitReady(t)
+	b.all(t, true, "x", "x = 20", nil)
+	b.all(t, true, "f", "def f(n): return n + x", nil)
+	b.all(t, true, "x", "x = 40", nil) // takes the place of the first, behind f
+	b.all(t, false, "gone", "gone = 1", nil)
+	if got := b.all(t, false, "k", "f(2) + gone", nil); !slices.Equal(got, []string{"43", "43"}) {
+		t.Errorf("the workers answer %q", got)
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.waitReady(t)
+	if got := b.all(t, false, "k", "f(2)", nil); !slices.Equal(got, []string{"42", "42"}) {
+		t.Errorf("after a death, the workers answer %q", got)
+	}
+	for _, got := range b.all(t, false, "k", "gone", nil) {
+		if !strings.HasPrefix(got, "NameError") {
+			t.Errorf("what was not kept is there: %s", got)
+		}
+	}
+	task, err := ipc.NewTask("k", "y = 1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ipc.Do(t.Context(), b, task); err == nil || !strings.Contains(err.Error(), "reaches one of 2 workers: use -j 1 or --all") {
+		t.Errorf("a name that one worker would have: %v", err)
+	}
+}
+
 // A bind that fails says why, and the workers go on with what they had.
 func TestBindThroughAPoolFails(t *testing.T) {
 	t.Parallel()
