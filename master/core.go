@@ -42,6 +42,8 @@ type core struct {
 	resumed    time.Time                  // when they last went on
 	slowID     schedule.ID                // rings when a callback may have become slow
 	slowSet    bool                       // and is set
+	stacks     int                        // callbacks that panicked
+	stacksFrom time.Time                  // in the second since then
 	closed     bool                       // nothing new is accepted, nothing begins
 	stats      Stats
 }

@@ -10,7 +10,7 @@ type Event interface{ event() }
 type Panicked struct {
 	Key   string
 	Cause any    // what it panicked with; nil when it called Goexit
-	Stack []byte // of the callback
+	Stack []byte // of the callback; nil for the eleventh and more of one second
 }
 
 // Slow says that a callback takes longer than Config.Slow. It is sent once for each such callback, while it runs.

@@ -101,6 +101,17 @@ func (c *core) returned(h *hand, now time.Time, fx *effects) {
 	c.tidy(row)
 }
 
+// panicked counts a callback that did not return, and reports whether its stack is worth its price: a few a second are.
+func (c *core) panicked(now time.Time) bool {
+	const few = 10
+	c.stats.Panicked++
+	if now.Sub(c.stacksFrom) >= time.Second {
+		c.stacks, c.stacksFrom = 0, now
+	}
+	c.stacks++
+	return c.stacks <= few
+}
+
 // rest is for a hand that finds nothing to do. It returns whether it may stay, until it is woken.
 func (c *core) rest(h *hand) (stay bool) {
 	c.seeking--
@@ -215,10 +226,13 @@ func (m *Master) call(key string, then func(Value), v Value) {
 		if returned {
 			return
 		}
-		event := Panicked{Key: key, Cause: recover(), Stack: debug.Stack()} // a nil cause: it called Goexit
-		m.mu.Lock()
-		m.core.stats.Panicked++
+		event := Panicked{Key: key, Cause: recover()} // a nil cause: it called Goexit
+		now := m.lock()
+		show := m.core.panicked(now)
 		m.mu.Unlock()
+		if show {
+			event.Stack = debug.Stack()
+		}
 		m.tell(event)
 	}()
 	then(v)
