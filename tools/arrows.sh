@@ -17,6 +17,7 @@ declare -A wrong=(
   [pool]=fandango/schedule
   [master]=fandango/pool
   [periodic]=fandango/ipc
+  [mainloop]=fandango/ipc
   [cmd/master]=fandango/schedule
   [cmd/master/shell]=fandango/pool
   [cmd/worker]=fandango/pool
