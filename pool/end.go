@@ -85,8 +85,11 @@ func (w *worker) overdue() bool {
 	return c != nil && c.fate != nil
 }
 
-// dumpTime is how long a worker may take to print its stacks before it is killed.
-const dumpTime = 500 * time.Millisecond
+// A worker that prints its stacks before it is killed has so long for them, and is done when it pauses so long.
+const (
+	dumpTime  = 500 * time.Millisecond
+	dumpPause = 20 * time.Millisecond
+)
 
 // view is what the system says about a worker whose task has timed out, before it is stopped.
 func (w *worker) view() string {
@@ -110,14 +113,28 @@ func (w *worker) diagnose(view string) {
 		c.fate.Trace = view
 	}
 	w.pool.mu.Unlock()
+	printed := w.stderr.count()
 	if !timedOut || !w.process.Dump(signal) {
 		return
 	}
-	wait := time.NewTimer(dumpTime)
-	defer wait.Stop()
-	select {
-	case <-w.process.Exited():
-	case <-wait.C:
+	// Our own executors print their stacks and go on: what they print is over when it pauses.
+	most := time.NewTimer(dumpTime)
+	defer most.Stop()
+	pause := time.NewTicker(dumpPause)
+	defer pause.Stop()
+	for before := printed; ; {
+		select {
+		case <-w.process.Exited():
+			return
+		case <-most.C:
+			return
+		case <-pause.C:
+		}
+		now := w.stderr.count()
+		if now > printed && now == before {
+			return
+		}
+		before = now
 	}
 }
 

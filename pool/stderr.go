@@ -84,6 +84,7 @@ type stderrLog struct {
 	mu     sync.Mutex
 	lines  []string
 	size   int
+	total  int
 	reason string // "": none, or still among lines
 	at     int    // how many lines later it leaves lines; 0: there is none
 }
@@ -95,6 +96,7 @@ func (l *stderrLog) add(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, line)
+	l.total++
 	l.size += len(line) + 1
 	if l.at == 0 && slices.ContainsFunc(dumps, func(d string) bool { return strings.HasPrefix(line, d) }) {
 		l.at = len(l.lines)
@@ -108,6 +110,13 @@ func (l *stderrLog) add(line string) {
 		l.size -= len(l.lines[0]) + 1
 		l.lines = l.lines[1:]
 	}
+}
+
+// count is how many lines there have been.
+func (l *stderrLog) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total
 }
 
 func (l *stderrLog) last() []string {
