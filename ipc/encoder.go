@@ -131,7 +131,7 @@ func (e *Encoder) fits(values []Raw) error {
 
 func (e *Encoder) tuple(key string, values []Raw) {
 	dst := e.buf
-	dst = append(dst, 0x91+byte(len(values))) //nolint:gosec // at most three
+	dst = append(dst, 0x91+byte(len(values)))
 	dst = appendString(dst, key)
 	for _, v := range values {
 		if len(v) == 0 {

@@ -182,10 +182,11 @@ func (e *Evaluator) begin(ctx context.Context) error {
 	if !e.turn.take(ctx) {
 		return ipc.Errorf(ipc.KindCancelled, "waiting for the evaluator: %w", context.Cause(ctx))
 	}
-	e.now = run{ctx: ctx, outer: ctx}
+	inner, cancel := ctx, context.CancelFunc(nil)
 	if e.cfg.Timeout > 0 {
-		e.now.ctx, e.now.cancel = context.WithTimeout(ctx, e.cfg.Timeout)
+		inner, cancel = context.WithTimeout(ctx, e.cfg.Timeout)
 	}
+	e.now = run{outer: ctx, ctx: inner, cancel: cancel}
 	if e.thread == nil {
 		e.thread = &starlark.Thread{Name: "task", OnMaxSteps: func(*starlark.Thread) { e.check() }}
 	}
