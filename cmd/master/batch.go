@@ -42,7 +42,8 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 		return exitNoWorker
 	}
 	s.bind = r.Bind
-	runner := ipc.Runner(s.pools[0])
+	workers := s.groups[0].pool
+	runner := ipc.Runner(workers)
 	if r.RetryFailures {
 		runner = retrier{runner}
 	}
@@ -62,7 +63,7 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 	return s.live(ctx, func(ctx context.Context) int {
 		b.Send = s.toOne(r.Retries)
 		if r.All {
-			b.Send = s.toAll(ctx)
+			b.Send = s.toAll(ctx, workers)
 		}
 		s.screen.Watch(func() string { return tally.Progress(s.running()) })
 		err := b.Run(ctx)
@@ -89,7 +90,7 @@ func (s *session) toOne(retries int) send {
 }
 
 // toAll has every worker run a task, one task after the other. Before each one, workers that have died are waited for.
-func (s *session) toAll(stopped context.Context) send {
+func (s *session) toAll(stopped context.Context, workers *pool.Pool) send {
 	turn := make(chan struct{}, 1)
 	return func(ctx context.Context, t ipc.Task, then func(shell.Result, ...shell.Result)) error {
 		s.start(ctx)
@@ -98,14 +99,14 @@ func (s *session) toAll(stopped context.Context) send {
 		case <-stopped.Done():
 			return ipc.Errorf(ipc.KindClosed, "stopped before it ran")
 		}
-		for !assembled(s.pools[0]) {
+		for !assembled(workers) {
 			select {
 			case <-s.news:
 			case <-stopped.Done():
 				return ipc.Errorf(ipc.KindClosed, "stopped before it ran")
 			}
 		}
-		err := s.pools[0].Broadcast(ctx, t, false, func(all []ipc.Outcome) {
+		err := workers.Broadcast(ctx, t, false, func(all []ipc.Outcome) {
 			if len(all) == 0 {
 				all = []ipc.Outcome{{Err: ipc.Errorf(ipc.KindNoWorker, "no worker serves at the moment")}}
 			}
@@ -131,7 +132,7 @@ func assembled(p *pool.Pool) bool {
 	serving := 0
 	for _, w := range p.Workers() {
 		switch {
-		case w.State == pool.StateReady, w.State == pool.StateBusy:
+		case serves(w):
 			serving++
 		case w.Err == nil && w.State != pool.StateStopped:
 			return false

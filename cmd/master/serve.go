@@ -3,16 +3,29 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"fandango/cmd/master/shell"
 	"fandango/ipc"
 	"fandango/master"
 )
 
+// daemon is a session that serves a file.
+type daemon struct {
+	*session
+	file   *shell.File
+	named  map[string]*group
+	routes routes
+	tally  shell.Tally
+}
+
 // serve is "master serve".
 func (c *console) serve(ctx context.Context, cmd *shell.Serve) int {
-	file, ok := c.parse(cmd.File)
-	if !ok {
+	file, errs := parse(cmd.File)
+	for _, err := range errs {
+		c.say("%v", err)
+	}
+	if len(errs) > 0 {
 		return exitUsage
 	}
 	s, err := c.newSession(cmd.Output, cmd.Grace, file.Groups)
@@ -21,120 +34,137 @@ func (c *console) serve(ctx context.Context, cmd *shell.Serve) int {
 		return exitNoWorker
 	}
 	s.interruptGrace = cmd.Grace
-	s.rule(s.route(file))
+	s.reread = make(chan struct{}, 1)
+	d := &daemon{session: s, file: file, named: map[string]*group{}}
+	for _, g := range s.groups {
+		d.named[g.made.Name] = g
+	}
+	d.routes.set(file, d.named)
+	s.rule(&d.routes)
 	b := &shell.Batch{
-		Out: c.out, Screen: s.screen, Tally: &shell.Tally{},
+		Out: c.out, Screen: s.screen, Tally: &d.tally,
 		Format: cmd.Format, Columns: isTerminal(c.out), Traces: cmd.Verbose,
 	}
-	code := s.live(ctx, func(ctx context.Context) int { return s.follow(ctx, b, file) })
+	code := s.live(ctx, func(ctx context.Context) int { return d.follow(ctx, b) })
 	if code == exitTerm || code == exitInterrupt && !s.killed.Load() {
 		return exitOK // this is how a daemon ends
 	}
 	return code
 }
 
-// parse reads the file, and says all that is wrong with it.
-func (c *console) parse(name string) (*shell.File, bool) {
+// parse reads the file, and tells all that is wrong with it.
+func parse(name string) (*shell.File, []error) {
 	f, err := open(name)
 	if err != nil {
-		c.say("%v", err)
-		return nil, false
+		return nil, []error{err}
 	}
 	defer f.Close()
-	file, errs := shell.ParseFile(f, name)
-	for _, err := range errs {
-		c.say("%v", err)
-	}
-	return file, len(errs) == 0
+	return shell.ParseFile(f, name)
 }
 
 // follow prints the values of the file's keys until ctx ends and the last runs have ended.
-func (s *session) follow(ctx context.Context, b *shell.Batch, file *shell.File) int {
+func (d *daemon) follow(ctx context.Context, b *shell.Batch) int {
 	printing, stopPrinting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPrinting()
 	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		<-ctx.Done()
-		s.end()
-		stopPrinting()
-	}()
 	err := b.Follow(printing, func(emit func(shell.Result)) {
-		if !s.add(ctx, file, emit) {
-			s.stop(stopError(exitUsage))
+		go func() {
+			defer close(ended)
+			d.heedFile(ctx, emit)
+			d.end()
+			stopPrinting()
+		}()
+		if !d.add(ctx, d.file.Adds, emit) || !d.pause(d.file.Pauses) {
+			d.stop(stopError(exitUsage))
 			return
 		}
-		if all, _ := s.workers(); !s.out.Quiet {
-			s.screen.Notef("%s, %s", shell.Plural(int64(all), "worker"), shell.Plural(int64(len(file.Adds)), "key"))
+		if all, _ := d.workers(); !d.out.Quiet {
+			d.screen.Notef("%s, %s", shell.Plural(int64(all), "worker"), shell.Plural(int64(len(d.file.Adds)), "key"))
 		}
-		s.screen.Watch(func() string { return s.status(b.Tally) })
-		s.start(ctx)
+		d.screen.Watch(d.status)
+		d.start(ctx)
 	})
-	if code := s.verdict(err, b.Tally); err != nil {
-		s.stop(stopError(code))
+	if code := d.verdict(err, b.Tally); err != nil {
+		d.stop(stopError(code))
 	}
 	<-ended
-	s.screen.Watch(nil)
-	if runs := b.Tally.Runs(); err == nil && runs > 0 && !s.out.Quiet {
-		s.screen.Notef("stopped after %s, %d failed", shell.Plural(runs, "run"), b.Tally.Failed())
+	d.screen.Watch(nil)
+	if runs := d.tally.Runs(); err == nil && runs > 0 && !d.out.Quiet {
+		d.screen.Notef("stopped after %s, %d failed", shell.Plural(runs, "run"), d.tally.Failed())
 	}
 	return exitOK
 }
 
-// add gives the master what the file asks for. It reports whether all of it was accepted.
-func (s *session) add(ctx context.Context, file *shell.File, emit func(shell.Result)) (ok bool) {
+// add gives the master what lines of the file ask for. It reports whether all of it was accepted.
+func (d *daemon) add(ctx context.Context, adds []*shell.Add, emit func(shell.Result)) (ok bool) {
 	ok = true
-	refuse := func(line int, verb string, err error) {
-		if err != nil {
-			s.screen.Notef("%s", shell.Safe(fmt.Sprintf("%s:%d: %s: %v", file.Name, line, verb, err)))
-			ok = false
-		}
-	}
-	for _, a := range file.Adds {
-		err := s.master.Add(master.Entry{
+	for _, a := range adds {
+		err := d.master.Add(master.Entry{
 			Task: a.Task, Every: a.Every, Expire: a.Expire, Once: a.Once,
 			Then: func(v master.Value) {
-				if v.Attempts > 0 || ctx.Err() == nil { // else the end overtook it
+				overtaken := v.Attempts == 0 && ctx.Err() != nil   // by the end
+				replaced := ipc.KindOf(v.Err) == ipc.KindCancelled // by another file
+				if !overtaken && !replaced {
 					emit(shell.Result{Key: v.Key, Outcome: v.Outcome, At: v.At})
 				}
 			},
 		})
-		refuse(a.Line, "add", err)
-	}
-	for _, p := range file.Pauses {
-		refuse(p.Line, "pause", s.master.Pause(p.For, p.Keys...))
+		ok = d.accepted(a.Line, "add", err) && ok
 	}
 	return ok
 }
 
+// pause does what lines of the file ask for. It reports whether all of it was accepted.
+func (d *daemon) pause(pauses []*shell.Pause) (ok bool) {
+	ok = true
+	for _, p := range pauses {
+		ok = d.accepted(p.Line, "pause", d.master.Pause(p.For, p.Keys...)) && ok
+	}
+	return ok
+}
+
+func (d *daemon) accepted(line int, verb string, err error) bool {
+	if err != nil {
+		d.screen.Notef("%s", shell.Safe(fmt.Sprintf("%s:%d: %s: %v", d.file.Name, line, verb, err)))
+	}
+	return err == nil
+}
+
 // status is one line about a daemon.
-func (s *session) status(tally *shell.Tally) string {
-	all, ready := s.workers()
+func (d *daemon) status() string {
+	all, ready := d.workers()
 	return fmt.Sprintf("  %d/%d workers   %s   %s   %d failed   %d running", ready, all,
-		shell.Plural(int64(len(s.master.Keys())), "key"), shell.Plural(tally.Runs(), "run"), tally.Failed(), s.running())
+		shell.Plural(int64(len(d.master.Keys())), "key"), shell.Plural(d.tally.Runs(), "run"), d.tally.Failed(), d.running())
 }
 
-// route is the runner that hands each key to the group that its line names, and to the first group when it names none.
-func (s *session) route(file *shell.File) ipc.Runner {
-	groups := map[string]ipc.Runner{"": s.pools[0]}
-	for i, g := range file.Groups {
-		groups[g.Name] = s.pools[i]
-	}
-	r := router{}
+// routes is a Runner that hands each key to the group that its line names, and to the first group when it names none.
+type routes struct {
+	to atomic.Pointer[map[string]ipc.Runner]
+}
+
+func (r *routes) set(file *shell.File, groups map[string]*group) {
+	to := map[string]ipc.Runner{}
 	for _, a := range file.Adds {
-		r[a.Task.Key] = groups[a.Group]
+		name := a.Group
+		if name == "" {
+			name = file.Groups[0].Name
+		}
+		to[a.Task.Key] = groups[name].pool
 	}
-	return r
+	r.to.Store(&to)
 }
 
-// router knows who runs which key.
-type router map[string]ipc.Runner
-
-// Submit hands t to its key's runner.
-func (r router) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
-	runner, ok := r[t.Key]
+// Submit hands t to its key's workers; once more when these have ended before it ran, and it has others now.
+func (r *routes) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
+	runner, ok := (*r.to.Load())[t.Key]
 	if !ok {
 		return ipc.Errorf(ipc.KindInput, "key %q has no workers", t.Key)
 	}
-	return runner.Submit(ctx, t, done)
+	return runner.Submit(ctx, t, func(o ipc.Outcome) {
+		late := o.Attempts == 0 && ipc.KindOf(o.Err) == ipc.KindClosed
+		if late && (*r.to.Load())[t.Key] != runner && r.Submit(ctx, t, done) == nil {
+			return
+		}
+		done(o)
+	})
 }

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +15,6 @@ import (
 	"fandango/cmd/master/shell"
 	"fandango/ipc"
 	"fandango/master"
-	"fandango/pool"
 )
 
 // session is what a batch and a daemon share: pools of workers, a master over them, a screen, signals, and the order in
@@ -28,26 +25,26 @@ type session struct {
 	interruptGrace time.Duration // how long running tasks may go on after Ctrl-C; below 0: to their end
 	screen         *shell.Screen
 	log            hclog.Logger
-	pools          []*pool.Pool
 	master         *master.Master
 	bind           *ipc.Task // what each worker does first; nil: nothing
 
 	stop   context.CancelCauseFunc // begin nothing new; the cause is a stopError
 	never  chan string             // 1-buffered: why no worker can be started, for a person
 	news   chan struct{}           // 1-buffered: a worker is ready, or has failed to start
+	reread chan struct{}           // 1-buffered: read the file again; nil: there is none
 	gaveUp chan struct{}           // closed: the workers were killed, and something else does not end
 	giveUp sync.Once
 	killed atomic.Bool // it was told to end at once
 	ending atomic.Bool // workers that end now were told to
 
-	mu       sync.Mutex // guards what follows
-	started  bool
-	closed   bool // never to be started
-	endPools context.CancelFunc
-	endRule  context.CancelFunc
-	release  func() // gives back what takeCharge has taken
-	pooling  sync.WaitGroup
-	ruling   sync.WaitGroup
+	mu      sync.Mutex // guards what follows
+	groups  []*group   // at first those that it was made with, in order
+	started bool
+	closed  bool // nothing is to be started any more
+	endRule context.CancelFunc
+	release func() // gives back what takeCharge has taken
+	pooling sync.WaitGroup
+	ruling  sync.WaitGroup
 }
 
 // stopError is why a session ends early, as an exit code.
@@ -65,55 +62,13 @@ func (c *console) newSession(out shell.Output, grace time.Duration, groups []she
 		s.log = hclog.New(&hclog.LoggerOptions{Name: "master", Level: hclog.Debug, Output: s.screen.Log()})
 	}
 	for _, g := range groups {
-		p, err := s.newPool(g)
+		made, err := s.newGroup(g)
 		if err != nil {
 			return nil, err
 		}
-		s.pools = append(s.pools, p)
+		s.groups = append(s.groups, made)
 	}
 	return s, nil
-}
-
-func (s *session) newPool(g shell.Group) (*pool.Pool, error) {
-	n := &narrator{session: s, command: g.Command, wire: g.Wire, told: map[string]bool{}}
-	command := g.Command
-	if command == nil {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("the built-in worker is this program, whose path is not known: %w", err)
-		}
-		command = []string{self, workerVerb, "--memory", strconv.FormatInt(int64(g.Memory), 10)}
-	}
-	cfg := pool.Config{
-		Command: command, Name: g.Name, Workers: g.Workers, MaxWorkers: g.MaxWorkers, Wire: g.Wire, Window: g.Window,
-		Timeout: g.Timeout, StartTimeout: g.StartTimeout, Grace: s.grace,
-		Recycle: pool.Recycle{Tasks: g.Recycle.Tasks, Age: g.Recycle.Age, Memory: int64(g.Recycle.Memory)},
-		Poison:  pool.Poison{CoolDown: g.CoolDown},
-		Log:     s.log, Event: n.tell,
-	}
-	if g.CoolDown == 0 {
-		cfg.Poison.CoolDown = -1 // never
-	}
-	if g.CleanEnv {
-		cfg.Env = cleanEnvironment(os.Environ())
-	}
-	if g.Exec {
-		return pool.NewExec(cfg)
-	}
-	return pool.New(cfg)
-}
-
-// cleanEnvironment is what workers see of the environment with --clean-env.
-func cleanEnvironment(env []string) []string {
-	clean := []string{} // not nil, which would mean all of it
-	for _, setting := range env {
-		switch name, _, _ := strings.Cut(setting, "="); {
-		case slices.Contains([]string{"PATH", "HOME", "LANG", "TZ", "TMPDIR"}, name),
-			strings.HasPrefix(name, "LC_"), strings.HasPrefix(name, "MASTER_"):
-			clean = append(clean, setting)
-		}
-	}
-	return clean
 }
 
 // rule gives the session its master, over a runner that reaches all its pools.
@@ -161,24 +116,23 @@ func (s *session) live(outer context.Context, work func(ctx context.Context) int
 
 // start starts the workers and the master. The second time it does nothing.
 func (s *session) start(ctx context.Context) {
-	ctx = context.WithoutCancel(ctx)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.started || s.closed {
+	first := !s.started && !s.closed
+	if first {
+		s.started = true
+		s.release = takeCharge(s.log.Warn)
+		var rule context.Context
+		rule, s.endRule = context.WithCancel(context.WithoutCancel(ctx))
+		s.ruling.Go(func() { s.report(s.master.Run(rule)) })
+	}
+	groups := s.groups
+	s.mu.Unlock()
+	if !first {
 		return
 	}
-	s.started = true
-	s.release = takeCharge(s.log.Warn)
-	var pools, rule context.Context
-	pools, s.endPools = context.WithCancel(ctx)
-	rule, s.endRule = context.WithCancel(ctx)
-	for _, p := range s.pools {
-		if s.bind != nil { // nobody is there yet, so each is given it when it starts
-			s.report(p.Broadcast(ctx, *s.bind, true, func([]ipc.Outcome) {}))
-		}
-		s.pooling.Go(func() { s.report(p.Run(pools)) })
+	for _, g := range groups {
+		s.keep(ctx, g)
 	}
-	s.ruling.Go(func() { s.report(s.master.Run(rule)) })
 }
 
 // end ends the workers, and then the master: so each task has its outcome, and each callback has been called.
@@ -191,11 +145,18 @@ func (s *session) end() {
 	if !started {
 		return
 	}
-	s.endPools()
+	s.drain(s.grace)
 	s.pooling.Wait()
 	s.endRule()
 	s.ruling.Wait()
 	s.release()
+}
+
+// drain has all workers end, once they have finished what they run, or after grace.
+func (s *session) drain(grace time.Duration) {
+	for _, g := range s.all() {
+		g.pool.Drain(grace)
+	}
 }
 
 // report tells of a part that ended with an error.
@@ -233,6 +194,15 @@ func (s *session) obey(ctx context.Context, sig os.Signal) {
 	switch meaning(sig) {
 	case interrupt:
 		s.leave(ctx, exitInterrupt, s.interruptGrace)
+	case hangUp:
+		if s.reread != nil {
+			select {
+			case s.reread <- struct{}{}:
+			default: // it will be read anyhow
+			}
+			return
+		}
+		s.leave(ctx, exitTerm, s.grace)
 	case terminate:
 		s.leave(ctx, exitTerm, s.grace)
 	case inform:
@@ -254,9 +224,7 @@ func (s *session) leave(ctx context.Context, code stopError, grace time.Duration
 		may = "may finish within " + shell.Human(grace)
 	}
 	s.tellRunning("stopping", may, "Ctrl-C again")
-	for _, p := range s.pools {
-		p.Drain(grace)
-	}
+	s.drain(grace)
 }
 
 // halt ends a batch that has had a failure, unless it is ending already.
@@ -270,9 +238,7 @@ func (s *session) halt(how shell.Halt) {
 		s.abort()
 		return
 	}
-	for _, p := range s.pools {
-		p.Drain(-1)
-	}
+	s.drain(-1)
 	s.tellRunning("halting after a failure", "will finish", "Ctrl-C")
 }
 
@@ -297,42 +263,8 @@ const patience = 3 * time.Second
 func (s *session) abort() {
 	s.killed.Store(true)
 	s.ending.Store(true)
-	for _, p := range s.pools {
-		p.Abort()
+	for _, g := range s.all() {
+		g.pool.Abort()
 	}
 	s.giveUp.Do(func() { time.AfterFunc(patience, func() { close(s.gaveUp) }) })
-}
-
-// wake tells that a worker is ready, or has failed to start.
-func (s *session) wake() {
-	select {
-	case s.news <- struct{}{}:
-	default:
-	}
-}
-
-// running counts the tasks that run.
-func (s *session) running() int {
-	n := 0
-	for _, p := range s.pools {
-		for _, w := range p.Workers() {
-			if w.State == pool.StateBusy {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// workers counts the workers, and those that can take tasks.
-func (s *session) workers() (all, ready int) {
-	for _, p := range s.pools {
-		for _, w := range p.Workers() {
-			all++
-			if w.State == pool.StateBusy || w.State == pool.StateReady {
-				ready++
-			}
-		}
-	}
-	return all, ready
 }

@@ -62,6 +62,7 @@ func (l *lines) await(t *testing.T, text string, n int) {
 	}
 }
 
+// count needs l.mu, or the end.
 func (l *lines) count(text string) int {
 	n := 0
 	for _, line := range l.all {
@@ -242,7 +243,7 @@ func TestServe(t *testing.T) {
 	}
 	write("worker odd -j 1 --wire json -- oddworker\nworker own -j 1\n" +
 		"add a last 1 --every 20ms\nadd b add 2 3 --every 30ms -w own\nadd c nope --every 40ms\nadd once last x\n")
-	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p := startMaster(t, "", "serve", file)
 		p.err.await(t, "master: 2 workers, 4 keys", 1)
 		p.out.await(t, "a\t1\n", 3)
@@ -304,4 +305,54 @@ func TestServeRecycles(t *testing.T) {
 	if got := p.err.String(); strings.Contains(got, "died") || strings.Contains(got, "was ended") {
 		t.Errorf("a retirement is told as a fault:\n%s", got)
 	}
+}
+
+func TestServeReadsItsFileAgain(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/lab.master"
+	write := func(lines string) {
+		if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const odd, own = "worker odd -j 1 --wire json -- oddworker\n", "worker own -j 1\n"
+	write(odd + own + "add a last 1 --every 20ms\nadd b add 2 3 --every 20ms -w own\nadd c last 3 --every 20ms\n")
+	p := startMaster(t, "", "serve", file)
+	p.out.await(t, "a\t1\n", 2)
+	p.out.await(t, "b\t5\n", 2)
+	p.out.await(t, "c\t3\n", 2)
+	again := func(lines, words string) {
+		t.Helper()
+		write(lines)
+		p.signal(syscall.SIGHUP)
+		p.err.await(t, words, 1)
+	}
+
+	again(odd+own+"add a last 1 --every 20ms\nadd b add 2 4 --every 20ms -w own\nadd d last 4 --every 20ms\n",
+		"lab.master was read again: added d; changed b; removed c\n")
+	p.out.await(t, "b\t6\n", 2)
+	p.out.await(t, "d\t4\n", 2)
+
+	// What is wrong changes nothing: a line, a program that is not there, one that does not start.
+	again("add a last\nwroker x\n", `lab.master:2: no command "wroker"`)
+	again("worker odd -- nosuchworker\nadd a last 1 --every 20ms\n", "worker nosuchworker: not found in PATH")
+	again("worker odd -j 1 --wire json -- oddworker quits\nadd a last 1 --every 20ms\n", "reload of odd/1: it ended with exit code 7")
+	again(odd+"worker more --start-timeout 50ms --wire json -j 1 -- oddworker mute\nadd a last 9 --every 20ms\n",
+		"worker more: its workers do not start")
+	p.err.await(t, "lab.master was read again; nothing has changed, because of what is wrong\n", 4)
+	if strings.Contains(p.out.String(), "a\t9") {
+		t.Error("a broken file has changed a key")
+	}
+	p.out.await(t, "a\t1\n", strings.Count(p.out.String(), "a\t1\n")+2)
+
+	// A new command, another size, another option, a group less; the tasks go on.
+	again("worker odd -j 2 --wire json -- oddworker more\nadd a last 1 --every 20ms\n",
+		"was read again: group odd has a new command; group odd has 2 workers, 1 before; removed b, d; group own ended\n")
+	again("worker odd -j 2 --timeout 5s --wire json -- oddworker more\nadd a last 2 --every 20ms\npause 1h a\n",
+		"was read again: group odd started anew; changed a; other pauses\n")
+	again("worker odd -j 2 --timeout 5s --wire json -- oddworker more\nadd a last 2 --every 20ms\n",
+		"was read again: other pauses\n")
+	p.out.await(t, "a\t2\n", 2)
+	p.signal(syscall.SIGTERM)
+	p.exit(exitOK, " 0 failed")
 }

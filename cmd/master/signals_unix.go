@@ -26,8 +26,10 @@ func meaning(s os.Signal) wish {
 	switch s {
 	case os.Interrupt:
 		return interrupt
-	case syscall.SIGTERM, syscall.SIGHUP:
+	case syscall.SIGTERM:
 		return terminate
+	case syscall.SIGHUP:
+		return hangUp
 	case syscall.SIGUSR1:
 		return inform
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fandango/cmd/master/shell"
@@ -15,12 +16,14 @@ import (
 // narrator words what happens to the workers of one group, for a person.
 type narrator struct {
 	session *session
-	command []string // nil: the built-in worker
 	wire    ipc.Wire
+	never   chan<- string // 1-buffered: is told why no worker can be started
+	ending  atomic.Bool   // the workers that end now were told to
 
-	mu    sync.Mutex      // guards what follows: events come from several goroutines
-	told  map[string]bool // workers whose text on stdout has been shown; "": that one is slow
-	ready bool            // some worker was ready once
+	mu      sync.Mutex      // guards what follows: events come from several goroutines
+	command []string        // nil: the built-in worker
+	told    map[string]bool // workers whose text on stdout has been shown; "": that one is slow
+	ready   bool            // some worker was ready once
 }
 
 // tell takes an event of the pool. It does not wait.
@@ -46,7 +49,7 @@ func (n *narrator) tell(e pool.Event) {
 		}
 	case pool.NeverReady:
 		select {
-		case n.session.never <- n.neverReady(e):
+		case n.never <- n.neverReady(e):
 		default: // another group was first
 		}
 	case pool.Exited:
@@ -78,8 +81,16 @@ func (n *narrator) wasReady() bool {
 	return n.ready
 }
 
+func (n *narrator) setCommand(command []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.command = command
+}
+
 // line is the worker's command, as a person would type it.
 func (n *narrator) line() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.command == nil {
 		return "built-in"
 	}
@@ -131,7 +142,7 @@ func (n *narrator) neverReady(e pool.NeverReady) string {
 func (n *narrator) exited(e pool.Exited) string {
 	var what string
 	switch {
-	case e.Retired, e.Key == "" && n.session.ending.Load(), n.session.killed.Load(), ipc.KindOf(e.Err) == ipc.KindTimeout, ipc.KindOf(e.Err) == ipc.KindCancelled,
+	case e.Retired, e.Key == "" && (n.session.ending.Load() || n.ending.Load()), n.session.killed.Load(), ipc.KindOf(e.Err) == ipc.KindTimeout, ipc.KindOf(e.Err) == ipc.KindCancelled,
 		e.Key != "" && e.Err != nil && len(e.Exit.Stderr) == 0:
 		return ""
 	case e.Err != nil:
