@@ -135,7 +135,7 @@ func (c *core) answered(b *broadcast, all []ipc.Outcome, now time.Time) {
 		return
 	}
 	then := b.then
-	w := &waiter{run: &run{row: c.row(b.key), ended: now}, then: func(Value) { then(all) }}
+	w := &waiter{run: &run{row: c.row(b.key), at: now, over: true}, then: func(Value) { then(all) }}
 	w.place.it = w
 	c.deliver(w)
 }

@@ -79,7 +79,7 @@ type row struct {
 	wait  list[*run] // behind it, in order
 
 	out         list[*waiter] // those with an outcome, in order
-	undelivered int           // in out, or being called
+	undelivered int32         // in out, or being called
 	held        bool          // it is in core.speak, or a hand is at it
 	turn        node[*row]    // in core.speak
 }
@@ -89,19 +89,18 @@ type run struct {
 	row     *row
 	task    ipc.Task
 	gen     uint64
-	keep    bool
 	waiters list[*waiter]
 	place   node[*run] // in row.wait or core.start
 
-	ctx       context.Context
-	cancel    context.CancelFunc // nil: it cannot be cancelled
-	cancelled bool               // nobody waits for it any more
-	accepted  time.Time          // when it began to wait behind another one; zero: it did not
-	waited    time.Duration      // how long
-	deadline  schedule.ID        // rings when it has waited too long
+	ctx      context.Context
+	cancel   context.CancelFunc // nil: it cannot be cancelled
+	deadline schedule.ID        // rings when it has waited too long
 
-	outcome ipc.Outcome
-	ended   time.Time // zero: not yet
+	keep      bool
+	cancelled bool        // nobody waits for it any more
+	over      bool        // it has its outcome
+	at        time.Time   // since then it waits behind another one; or then it got its outcome
+	outcome   ipc.Outcome // before it has one, Queued is how long it waited behind others
 
 	first waiter // most runs have only one
 }
@@ -116,8 +115,13 @@ type waiter struct {
 	shared  ipc.Shared
 	skipped int // see Value.Skipped
 
-	watch    *watch // nil: its context never ends
-	watching node[*waiter]
+	watching *watching // nil: its context never ends
+}
+
+// watching is a waiter's place in a watch.
+type watching struct {
+	watch *watch
+	place node[*waiter]
 }
 
 // watch waits for the end of one context on behalf of all who sent with it.
@@ -228,7 +232,7 @@ func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *wa
 	if policy == ipc.PolicyLatest {
 		c.overtake(row, r)
 	}
-	r.accepted = now
+	r.at = now
 	row.wait.push(&r.place)
 	if row.run == nil {
 		c.gated[row] = struct{}{}
@@ -278,8 +282,9 @@ func (c *core) watch(w *waiter, a *ask) (fresh *watch) {
 		g = &watch{done: a.done}
 		c.watches[a.done], fresh = g, g
 	}
-	w.watch, w.watching.it = g, w
-	g.waiters.push(&w.watching)
+	w.watching = &watching{watch: g}
+	w.watching.place.it = w
+	g.waiters.push(&w.watching.place)
 	return fresh
 }
 
@@ -287,7 +292,7 @@ func (c *core) watch(w *waiter, a *ask) (fresh *watch) {
 // unless its caller was told already. All others who wait for the run are told by their callbacks.
 func (c *core) retract(r *run, err error, now time.Time, fx *effects) bool {
 	w := &r.first
-	tell := w.run == r && r.ended.IsZero()
+	tell := w.run == r && !r.over
 	if tell {
 		w.place.leave()
 		c.settle(w, fx)
@@ -302,7 +307,7 @@ func (c *core) retract(r *run, err error, now time.Time, fx *effects) bool {
 
 // done takes the outcome of a run. One that comes after the first is ignored.
 func (c *core) done(r *run, o ipc.Outcome, now time.Time, fx *effects) {
-	if !r.ended.IsZero() {
+	if r.over {
 		return
 	}
 	row := r.row
@@ -316,8 +321,8 @@ func (c *core) done(r *run, o ipc.Outcome, now time.Time, fx *effects) {
 
 // conclude gives a run its outcome, which goes to the data table and to all who wait.
 func (c *core) conclude(r *run, o ipc.Outcome, now time.Time, fx *effects) {
-	o.Queued += r.waited
-	r.outcome, r.ended = o, now
+	o.Queued += r.outcome.Queued
+	r.outcome, r.at, r.over = o, now, true
 	c.store(r)
 	var e *entry
 	for w := range r.waiters.all {
@@ -363,11 +368,11 @@ func (c *core) settle(w *waiter, fx *effects) {
 	c.stats.Pending--
 	w.epoch.pending--
 	c.turn(fx)
-	g := w.watch
-	if g == nil {
+	if w.watching == nil {
 		return
 	}
-	w.watching.leave()
+	g := w.watching.watch
+	w.watching.place.leave()
 	if !g.waiters.empty() {
 		return
 	}
@@ -393,7 +398,7 @@ func (c *core) leave(w *waiter, err error, cancel bool, now time.Time, fx *effec
 	r := w.run
 	row := r.row
 	w.place.leave()
-	w.run, w.shared = &run{row: row, outcome: ipc.Outcome{Err: err}, ended: now}, ipc.SharedNone
+	w.run, w.shared = &run{row: row, outcome: ipc.Outcome{Err: err}, at: now, over: true}, ipc.SharedNone
 	c.end(w, fx)
 	switch {
 	case !r.waiters.empty():
@@ -438,9 +443,9 @@ func (c *core) advance(row *row, now time.Time, fx *effects) {
 		}
 		r := row.wait.first()
 		c.drop(r)
-		r.waited = now.Sub(r.accepted)
+		r.outcome.Queued = now.Sub(r.at)
 		if r.task.Deadline > 0 {
-			if r.task.Deadline -= r.waited; r.task.Deadline <= 0 {
+			if r.task.Deadline -= r.outcome.Queued; r.task.Deadline <= 0 {
 				c.conclude(r, ipc.Outcome{Err: late(r)}, now, fx)
 				continue
 			}
@@ -456,7 +461,7 @@ func (r *run) ring(c *core, now time.Time, fx *effects) {
 		return // it has begun, or everybody has left
 	}
 	c.drop(r)
-	r.waited = now.Sub(r.accepted)
+	r.outcome.Queued = now.Sub(r.at)
 	c.conclude(r, ipc.Outcome{Err: late(r)}, now, fx)
 	c.tidy(r.row)
 }
@@ -518,7 +523,7 @@ func (c *core) quiet() bool {
 
 // full reports whether a row has so many undelivered outcomes that its next run must wait for its callbacks. While a
 // Command waits for outcomes, nothing does: the callback that holds up its key may be the one that called Command.
-func (c *core) full(row *row) bool { return row.undelivered >= c.lane && c.orders == 0 }
+func (c *core) full(row *row) bool { return int(row.undelivered) >= c.lane && c.orders == 0 }
 
 // kept returns the row of a key in the data table; nil when there is none.
 func (c *core) kept(key string) *row {
@@ -556,7 +561,7 @@ func (r *run) equal(t ipc.Task) bool {
 
 func late(r *run) error {
 	return ipc.Errorf(ipc.KindExpired, "key %s: had not begun %v after it was sent: others of its key came first",
-		quote(r.row.key), r.waited.Round(time.Millisecond))
+		quote(r.row.key), r.outcome.Queued.Round(time.Millisecond))
 }
 
 func closed(what string) error {

@@ -27,21 +27,44 @@ type Entry struct {
 
 // entry is an Entry at work.
 type entry struct {
-	row    *row
-	task   ipc.Task
-	then   func(Value)
-	every  schedule.Every
-	expire time.Duration
-	once   bool
+	row     *row
+	target  ipc.Raw
+	args    ipc.Raw
+	options *ipc.Options
+	then    func(Value)
+	every   schedule.Every
+	expire  time.Duration
 
 	due     time.Time   // the next run; zero: none
 	timer   schedule.ID // rings then, or when a pause ends
 	pending *waiter     // its run that has no outcome
 	queued  *waiter     // its outcome that waits for the callback
 	missed  int
-	pause   pause
+	own     *ownPause // nil: it never had one
+	once    bool
+	paused  bool // it was due while paused
+}
+
+// ownPause is the pause of one entry.
+type ownPause struct {
+	pause
 	resumed time.Time // when it last went on
-	paused  bool      // it was due while paused
+}
+
+// latest are the options of most entries, which share them.
+var latest = ipc.Options{Policy: ipc.PolicyLatest}
+
+func newEntry(t ipc.Task) *entry {
+	e := &entry{target: t.Target, args: t.Args, options: &latest}
+	if t.Options != latest {
+		options := t.Options
+		e.options = &options
+	}
+	return e
+}
+
+func (e *entry) task() ipc.Task {
+	return ipc.Task{Key: e.row.key, Target: e.target, Args: e.args, Options: *e.options}
 }
 
 // pause holds entries back.
@@ -71,7 +94,8 @@ func (m *Master) Add(e Entry) error {
 	if err != nil {
 		return err
 	}
-	added := &entry{task: task, then: e.Then, expire: e.Expire, once: e.Once}
+	added := newEntry(task)
+	added.then, added.expire, added.once = e.Then, e.Expire, e.Once
 	switch {
 	case e.Task.Policy == ipc.PolicyReject:
 		return ipc.Errorf(ipc.KindInput, "key %s: an entry cannot have the policy reject", quote(task.Key))
@@ -88,14 +112,14 @@ func (m *Master) Add(e Entry) error {
 	if m.core.closed {
 		return closed("key " + quote(task.Key))
 	}
-	m.core.add(added, now, &fx)
+	m.core.add(task.Key, added, now, &fx)
 	return nil
 }
 
-func (c *core) add(e *entry, now time.Time, fx *effects) {
-	row := c.row(e.task.Key)
+func (c *core) add(key string, e *entry, now time.Time, fx *effects) {
+	row := c.row(key)
 	c.clear(row, "added anew", now, fx)
-	row = c.row(e.task.Key) // clear may have left nothing
+	row = c.row(key) // clear may have left nothing
 	e.row, row.entry = row, e
 	e.due = now
 	e.timer = c.alarm.Add(e, now)
@@ -141,7 +165,7 @@ func (e *entry) ring(c *core, now time.Time, fx *effects) {
 		fx.events = append(fx.events, Missed{Key: e.row.key, Runs: missed})
 	}
 	e.paused = false
-	r, w, begin := c.enqueue(e.row, &ask{task: e.task, then: e.then, ctx: background}, e, now)
+	r, w, begin := c.enqueue(e.row, &ask{task: e.task(), then: e.then, ctx: background}, e, now)
 	e.pending = w
 	if begin {
 		c.start.push(&r.place)
@@ -177,7 +201,7 @@ func (c *core) again(e *entry, now time.Time, fx *effects) {
 
 // paused reports whether an entry is held back, and until when; the zero time: until it is resumed.
 func (c *core) paused(e *entry, now time.Time) (until time.Time, paused bool) {
-	for _, p := range [...]pause{c.pause, e.pause} {
+	for _, p := range [...]pause{c.pause, e.pausing()} {
 		switch {
 		case !p.holds(now):
 		case p.until.IsZero():
@@ -191,8 +215,11 @@ func (c *core) paused(e *entry, now time.Time) (until time.Time, paused bool) {
 
 // lively is since when an entry was neither paused nor without a good value.
 func (c *core) lively(e *entry, good time.Time) time.Time {
-	good = later(later(good, e.resumed), c.resumed)
-	for _, p := range [...]pause{c.pause, e.pause} {
+	good = later(good, c.resumed)
+	if e.own != nil {
+		good = later(good, e.own.resumed)
+	}
+	for _, p := range [...]pause{c.pause, e.pausing()} {
 		if p.on {
 			good = later(good, p.until)
 		}
@@ -260,7 +287,10 @@ func (c *core) hold(d time.Duration, chosen []*entry, now time.Time, fx *effects
 		p.until = now.Add(d)
 	}
 	for _, e := range chosen {
-		e.pause = p
+		if e.own == nil {
+			e.own = &ownPause{}
+		}
+		e.own.pause = p
 	}
 	if len(chosen) == 0 {
 		c.pause = p
@@ -287,9 +317,17 @@ func (c *core) resume(chosen []*entry, now time.Time, fx *effects) {
 }
 
 func (e *entry) resume(now time.Time) {
-	if e.pause.on {
-		e.pause, e.resumed = pause{}, e.pause.end(now)
+	if e.own != nil && e.own.on {
+		e.own.pause, e.own.resumed = pause{}, e.own.end(now)
 	}
+}
+
+// pausing is the pause of one entry alone.
+func (e *entry) pausing() (p pause) {
+	if e.own != nil {
+		p = e.own.pause
+	}
+	return p
 }
 
 // rearrange sets the timers of some entries, or of all when none is chosen, after a change of their pauses.

@@ -153,7 +153,7 @@ func (watchman) ring(c *core, now time.Time, fx *effects) {
 // value is what a callback gets.
 func (w *waiter) value() Value {
 	r := w.run
-	v := Value{Key: r.row.key, Outcome: r.outcome, At: r.ended, State: Fresh, Skipped: w.skipped}
+	v := Value{Key: r.row.key, Outcome: r.outcome, At: r.at, State: Fresh, Skipped: w.skipped}
 	if w.shared != ipc.SharedNone {
 		v.Shared = w.shared
 	}

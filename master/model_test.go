@@ -322,7 +322,7 @@ func (x *twin) learn() {
 		name := fmt.Sprintf("%p", e.pending)
 		if x.entries[key] != name {
 			x.entries[key] = name
-			target, _ := e.task.Target.Text()
+			target, _ := e.target.Text()
 			x.m.enqueue(key, target, ipc.PolicyLatest, false, time.Time{}, &modelWait{name: x.entryName(key), entry: true})
 		}
 	}
@@ -351,7 +351,7 @@ func (x *twin) compare() {
 		if !slices.Equal(got, want) {
 			t.Fatalf("pending of %s: %q, the model has %q", key, got, want)
 		}
-		if n := count(row.out.all); n != len(k.told) || row.undelivered != n+k.calling {
+		if n := count(row.out.all); n != len(k.told) || int(row.undelivered) != n+k.calling {
 			t.Fatalf("%s has %d to tell, %d undelivered; the model has %q and %d", key, n, row.undelivered, k.told, k.calling)
 		}
 		var good, failure string
@@ -684,13 +684,15 @@ func (x *twin) add(t *rapid.T) {
 	}
 	task.Policy = ipc.PolicyLatest
 	x.clear(key)
-	e := &entry{task: task, every: every, once: rapid.Bool().Draw(t, "once"), expire: time.Duration(rapid.IntRange(0, 4).Draw(t, "expire")) * time.Second}
+	e := newEntry(task)
+	e.every, e.once = every, rapid.Bool().Draw(t, "once")
+	e.expire = time.Duration(rapid.IntRange(0, 4).Draw(t, "expire")) * time.Second
 	k := x.m.key(key)
 	k.added, k.once, k.every, k.expire = true, e.once, every.Period(), e.expire
 	name := x.entryName(key)
 	e.then = func(v Value) { x.said(name, v) }
 	var fx effects
-	x.c.add(e, x.now, &fx)
+	x.c.add(key, e, x.now, &fx)
 	x.after(&fx)
 }
 

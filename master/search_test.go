@@ -273,9 +273,9 @@ func (x *world) can(a act) bool {
 	case actPauseKey:
 		return x.pauses < s.pauses && x.entry() != nil
 	case actResume:
-		return x.pauses < s.pauses && (x.c.pause.on || x.entry() != nil && x.entry().pause.on)
+		return x.pauses < s.pauses && (x.c.pause.on || x.entry() != nil && x.entry().pausing().on)
 	case actResumeKey:
-		return x.pauses < s.pauses && x.entry() != nil && x.entry().pause.on
+		return x.pauses < s.pauses && x.entry() != nil && x.entry().pausing().on
 	case actCancel:
 		return x.cancels < s.cancels && x.ctx != nil && x.c.watches[x.ctx.done] == x.ctx
 	case actCommand:
@@ -496,7 +496,7 @@ func (x *world) waiters() (all []*waiter) {
 // submit gives a job to the runner.
 func (x *world) submit(j *job, refused func(error)) {
 	for _, other := range [...]*job{x.slots[0], x.slots[1], x.queued} {
-		if other != nil && other.run.row.key == j.run.row.key && other.run.ended.IsZero() {
+		if other != nil && other.run.row.key == j.run.row.key && !other.run.over {
 			x.fail("two runs of %s are in flight", j.run.row.key)
 		}
 	}
@@ -586,12 +586,12 @@ func (x *world) add(s sceneAdd, fx *effects) {
 	if err != nil {
 		x.fail("%v", err)
 	}
-	e := &entry{task: ipc.Task{Key: s.key, Target: raws[s.target]}, every: every}
-	e.task.Policy = ipc.PolicyLatest
+	e := newEntry(ipc.Task{Key: s.key, Target: raws[s.target], Options: latest})
+	e.every = every
 	if s.then {
 		e.then = func(Value) {}
 	}
-	x.c.add(e, x.now, fx)
+	x.c.add(s.key, e, x.now, fx)
 }
 
 func (x *world) command(fx *effects) {
@@ -685,7 +685,7 @@ func (x *world) check() {
 	}
 	for _, key := range sides {
 		if row := c.rows[key]; row != nil {
-			undelivered += row.undelivered
+			undelivered += int(row.undelivered)
 			held += x.checkRow(row)
 			if row.entry != nil {
 				bells++
@@ -735,7 +735,7 @@ func (x *world) checkRow(row *row) (cries int) {
 		out++
 		cries += x.isCry(h.at)
 	}
-	if out != row.undelivered || row.held != (out > 0) || x.hasOut(row.key) != (out > 0 && x.hands[i] == nil) {
+	if out != int(row.undelivered) || row.held != (out > 0) || x.hasOut(row.key) != (out > 0 && x.hands[i] == nil) {
 		x.fail("%s: %d undelivered of %d, held: %v", row.key, out, row.undelivered, row.held)
 	}
 	if row.run != nil && x.whereabouts(row.run) != 1 {
@@ -845,7 +845,7 @@ func (x *world) print(b []byte) []byte {
 			b = append(b, '-')
 			continue
 		}
-		b = append(b, number(j.run), flag(j.cancelled), flag(j.run.ended.IsZero()), x.bornIn(j.run)-x.era[side(j.run.row.key)], byte(side(j.run.row.key)))
+		b = append(b, number(j.run), flag(j.cancelled), flag(j.run.over), x.bornIn(j.run)-x.era[side(j.run.row.key)], byte(side(j.run.row.key)))
 	}
 	for e := x.c.oldest; e != nil; e = e.younger {
 		b = append(b, byte(e.pending), byte(len(e.orders)))
@@ -871,9 +871,9 @@ func (x *world) printRow(b []byte, row *row, number func(*run) byte) []byte {
 		b = append(b, 'd', flag(d.last.Value == nil), flag(d.last.Err == nil))
 	}
 	if e := row.entry; e != nil {
-		b = append(b, 'e', e.task.Target[1], flag(e.pending != nil), flag(e.queued != nil), flag(e.paused))
+		b = append(b, 'e', e.target[1], flag(e.pending != nil), flag(e.queued != nil), flag(e.paused))
 		b = x.printTime(x.printTime(b, e.due), x.bell(e.timer).at)
-		b = x.printPause(b, e.pause)
+		b = x.printPause(b, e.pausing())
 	}
 	return b
 }
@@ -902,7 +902,7 @@ func (x *world) printWaiter(b []byte, w *waiter) []byte {
 			name = byte('0' + i)
 		}
 	}
-	return append(b, name, flag(w.watch != nil), byte(len(w.shared)), flag(w.skipped > 0))
+	return append(b, name, flag(w.watching != nil), byte(len(w.shared)), flag(w.skipped > 0))
 }
 
 func (x *world) printPause(b []byte, p pause) []byte {

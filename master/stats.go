@@ -71,7 +71,7 @@ func (m *Master) Callbacks() []Callback {
 		}
 	}
 	for _, row := range m.core.rows {
-		b := Callback{Key: row.key, Undelivered: row.undelivered, Running: running[row]}
+		b := Callback{Key: row.key, Undelivered: int(row.undelivered), Running: running[row]}
 		b.Entry = row.entry != nil && row.entry.then != nil
 		for r := range row.runs {
 			for w := range r.waiters.all {

@@ -75,9 +75,9 @@ func (c *core) store(r *run) {
 	if d.last.Err != nil {
 		d.last.Value = good
 	} else {
-		d.at, d.read = r.ended, false
+		d.at, d.read = r.at, false
 	}
-	c.changed(row, r.ended)
+	c.changed(row, r.at)
 }
 
 // state says what a row of the data table is worth, and whether its entry is paused.
