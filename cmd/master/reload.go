@@ -47,7 +47,6 @@ func (d *daemon) reload(ctx context.Context, emit func(shell.Result)) {
 	}
 	before := d.file
 	d.file = file
-	d.routes.set(file, c.groups)
 	c.keys(ctx, before, emit)
 	for name, g := range d.named {
 		if c.groups[name] != g {
@@ -213,6 +212,7 @@ func (c *change) keys(ctx context.Context, before *shell.File, emit func(shell.R
 		_, _ = c.master.Pop(key) // it may have been refused when it was added
 	}
 	slices.Sort(removed)
+	c.routes.set(c.file, c.groups) // no removed key is due any more, and no new one yet
 	c.add(ctx, lines, emit)
 	for _, k := range []struct {
 		what string
