@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,11 +130,11 @@ func TestFlags(t *testing.T) {
 		{"-mode", "flood"}, {"-rate", "51"}, {"-rate", "0.5"}, {"-workers", "0"}, {"-retries", "-1"}, {"-n", "0"}, {"-duration", "1ms"}, {"more"},
 	} {
 		var c config
-		if err := c.parse(args); err == nil {
+		if err := c.parse(args, io.Discard); err == nil {
 			t.Errorf("%q is taken", args)
 		}
 	}
-	if err := (&config{}).parse([]string{"-help"}); !errors.Is(err, flag.ErrHelp) {
+	if err := (&config{}).parse([]string{"-help"}, io.Discard); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("help: %v", err)
 	}
 }

@@ -69,8 +69,9 @@ type config struct {
 	verbose  bool
 }
 
-func (c *config) parse(args []string) error {
+func (c *config) parse(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	f.SetOutput(out)
 	f.StringVar(&c.mode, "mode", "storm", "`storm`: faults of all kinds; orphans: kill masters, look for what they leave")
 	f.Uint64Var(&c.seed, "seed", 0, "where the random numbers begin; 0: anywhere")
 	f.DurationVar(&c.duration, "duration", time.Minute, "of a storm")
@@ -102,7 +103,7 @@ func (c *config) parse(args []string) error {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	var c config
-	if err := c.parse(args); err != nil {
+	if err := c.parse(args, os.Stderr); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "seed %d\n", c.seed)

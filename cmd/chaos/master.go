@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -24,6 +25,7 @@ type master struct {
 	in      io.WriteCloser
 	mark    string // what its environment has, and that of all its descendants
 	reading sync.WaitGroup
+	mute    atomic.Bool // its stdout has ended
 
 	mu      sync.Mutex // guards what follows
 	summary string     // its last words about the tasks
@@ -77,6 +79,7 @@ func startMaster(c *config, ledger string, log io.Writer, heard func(result)) (*
 func (m *master) pid() int { return m.cmd.Process.Pid }
 
 func (m *master) results(stdout io.Reader, heard func(result)) {
+	defer m.mute.Store(true)
 	lines := bufio.NewReader(stdout)
 	for {
 		line, err := lines.ReadBytes('\n')

@@ -82,12 +82,10 @@ func storm(ctx context.Context, c *config, dir string, out io.Writer) error {
 	first := s.weather()
 	s.conts.Wait()
 	working.Wait()
-	until(ending, func() int { return len(s.places) }) // each task has its outcome, and then each slot a worker
-	var last size
-	until(5*time.Second, func() int { last = sizeOf(s.m.pid()); return last.fds - first.fds })
+	feedErr := <-fed
+	last := s.settle(first)
 	zombies := until(2*time.Second, func() int { return zombies(s.m.pid()) })
 
-	feedErr := <-fed
 	_ = s.m.in.Close()
 	endErr := s.ended()
 	took := time.Since(begun)
@@ -120,6 +118,21 @@ func storm(ctx context.Context, c *config, dir string, out io.Writer) error {
 		return fmt.Errorf("%d of %d dead workers were never replaced", len(s.deaths)-len(times), len(s.deaths))
 	}
 	return nil
+}
+
+// settle waits until each task has its outcome and each slot a worker, and returns the master's size then.
+func (s *stormy) settle(first size) (last size) {
+	until(ending, func() int {
+		if s.m.mute.Load() {
+			return 0
+		}
+		return len(s.places)
+	})
+	until(2*time.Second, func() int {
+		last = sizeOf(s.m.pid())
+		return (last.fds - first.fds) / 2 // one more or less may be open for a moment
+	})
+	return last
 }
 
 // ended waits for the master's end, and compares its own count with the book.
