@@ -37,7 +37,7 @@ func NewEncoder(w io.Writer, wire Wire, lim Limits) *Encoder {
 // Request appends [key, target, args]. A nil args is absent. The error is of kind input, when a value is none or is
 // beyond the limits; then nothing is appended.
 func (e *Encoder) Request(key string, target, args Raw) error {
-	return e.message("request", key, target, args)
+	return e.message("request", key, 2, target, args, nil)
 }
 
 // RequestWith is Request with a fourth element, which is for a worker that claims options: mostly a [RequestOptions].
@@ -46,18 +46,18 @@ func (e *Encoder) RequestWith(key string, target, args, options Raw) error {
 	if options.IsNil() {
 		return e.Request(key, target, args)
 	}
-	return e.message("request", key, target, args, options)
+	return e.message("request", key, 3, target, args, options)
 }
 
 // Answer appends [key, value], with errors as Request has them.
 func (e *Encoder) Answer(key string, value Raw) error {
-	return e.message("answer", key, value)
+	return e.message("answer", key, 1, value, nil, nil)
 }
 
 // Failure appends [key, nil, error]. Of an *Error it sends the message, type and trace, cut to 64 KiB each, and its
 // kind when that is input or timeout; of any other error its text.
 func (e *Encoder) Failure(key string, err error) error {
-	return e.message("failure", key, nil, failure(err))
+	return e.message("failure", key, 2, nil, failure(err), nil)
 }
 
 // failure is what the wire has of an error: a string, when there is nothing else to say.
@@ -95,19 +95,19 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
 }
 
-// message appends [key, values…], of which there are at most three.
-func (e *Encoder) message(what, key string, values ...Raw) error {
+// message appends [key, a], [key, a, b] or [key, a, b, c]: a key and n values.
+func (e *Encoder) message(what, key string, n byte, a, b, c Raw) error {
 	if len(key) > MaxKey || !utf8.ValidString(key) {
 		return Errorf(KindInput, "%s of key %.40q: a key is UTF-8 of at most %d bytes, and this one has %d", what, key, MaxKey, len(key))
 	}
-	if err := e.fits(values); err != nil {
+	if err := e.fits(a, b, c); err != nil {
 		return Errorf(KindInput, "%s of key %q: %w", what, key, err)
 	}
 	start := len(e.buf)
 	if e.json {
-		e.line(key, values)
+		e.line(key, n, a, b, c)
 	} else {
-		e.tuple(key, values)
+		e.tuple(key, n, a, b, c)
 	}
 	if size := len(e.buf) - start; size > e.lim.Size {
 		e.buf = e.buf[:start]
@@ -117,7 +117,7 @@ func (e *Encoder) message(what, key string, values ...Raw) error {
 }
 
 // fits checks the values before any of them is copied.
-func (e *Encoder) fits(values []Raw) error {
+func (e *Encoder) fits(values ...Raw) error {
 	for _, v := range values {
 		if len(v) == 0 {
 			continue
@@ -129,25 +129,35 @@ func (e *Encoder) fits(values []Raw) error {
 	return nil
 }
 
-func (e *Encoder) tuple(key string, values []Raw) {
+func (e *Encoder) tuple(key string, n byte, a, b, c Raw) {
 	dst := e.buf
-	dst = append(dst, 0x91+byte(len(values)))
-	dst = appendString(dst, key)
-	for _, v := range values {
-		if len(v) == 0 {
-			dst = append(dst, codeNil)
-			continue
-		}
-		dst = append(dst, v...)
+	dst = append(dst, 0x91+n)
+	dst = appendOrNil(appendString(dst, key), a)
+	if n > 1 {
+		dst = appendOrNil(dst, b)
+	}
+	if n > 2 {
+		dst = append(dst, c...)
 	}
 	e.buf = dst
 }
 
-func (e *Encoder) line(key string, values []Raw) {
+func appendOrNil(dst []byte, r Raw) []byte {
+	if len(r) == 0 {
+		return append(dst, codeNil)
+	}
+	return append(dst, r...)
+}
+
+func (e *Encoder) line(key string, n byte, a, b, c Raw) {
 	w := jsonWriter{dst: append(e.buf, '['), nan: true}
 	w.dst = appendQuoted(w.dst, key)
-	for _, v := range values {
-		w.next(v)
+	w.next(a)
+	if n > 1 {
+		w.next(b)
+	}
+	if n > 2 {
+		w.next(c)
 	}
 	w.dst = append(w.dst, ']', '\n')
 	e.buf = w.dst
