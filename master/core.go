@@ -15,10 +15,11 @@ const laneLength = 64
 // core is the state of a master. Its methods are called with the time and under the mutex of a Master; they call
 // nothing outside but the alarms. What is to be done outside they leave in start, speak and effects.
 type core struct {
-	limit int           // Config.Queue
-	lane  int           // laneLength
-	slow  time.Duration // Config.Slow
-	alarm alarms
+	limit   int           // Config.Queue
+	options *ipc.Options  // of the last task that came in
+	lane    int           // laneLength
+	slow    time.Duration // Config.Slow
+	alarm   alarms
 
 	rows       map[string]*row
 	gens       uint64                     // the last generation given to a row
@@ -87,7 +88,9 @@ type row struct {
 // run is one task on its way to its outcome, and those who wait for it.
 type run struct {
 	row     *row
-	task    ipc.Task
+	target  ipc.Raw
+	args    ipc.Raw
+	options *ipc.Options
 	gen     uint64
 	waiters list[*waiter]
 	place   node[*run] // in row.wait or core.start
@@ -135,7 +138,7 @@ type watch struct {
 func newCore(cfg Config, alarm alarms) core {
 	e := &epoch{}
 	c := core{
-		limit: cfg.Queue, lane: laneLength, slow: cfg.Slow, alarm: alarm,
+		options: &ipc.Options{}, limit: cfg.Queue, lane: laneLength, slow: cfg.Slow, alarm: alarm,
 		rows: map[string]*row{}, watches: map[<-chan struct{}]*watch{}, viewKey: map[string][]*view{}, gated: map[*row]struct{}{},
 		oldest: e, newest: e,
 	}
@@ -219,7 +222,10 @@ func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *wa
 			return pending, c.join(pending, a, e), false
 		}
 	}
-	r = &run{row: row, task: a.task, gen: row.gen, keep: a.task.Keep, ctx: a.ctx, cancel: a.cancel}
+	r = &run{
+		row: row, target: a.task.Target, args: a.task.Args, options: c.share(&a.task.Options),
+		gen: row.gen, keep: a.task.Keep, ctx: a.ctx, cancel: a.cancel,
+	}
 	r.place.it = r
 	w = &r.first
 	w.then, w.entry = a.then, e
@@ -237,10 +243,24 @@ func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *wa
 	if row.run == nil {
 		c.gated[row] = struct{}{}
 	}
-	if r.task.Deadline > 0 {
-		r.deadline = c.alarm.Add(r, now.Add(r.task.Deadline))
+	if d := r.options.Deadline; d > 0 {
+		r.deadline = c.alarm.Add(r, now.Add(d))
 	}
 	return r, w, false
+}
+
+// share keeps options once that are those of the last task, too: mostly they are.
+func (c *core) share(o *ipc.Options) *ipc.Options {
+	if *c.options != *o {
+		options := *o
+		c.options = &options
+	}
+	return c.options
+}
+
+// task is what the runner is given.
+func (r *run) task() ipc.Task {
+	return ipc.Task{Key: r.row.key, Target: r.target, Args: r.args, Options: *r.options}
 }
 
 // join adds a waiter to a pending run.
@@ -260,7 +280,7 @@ func (c *core) attach(w *waiter, r *run, shared ipc.Shared) {
 // overtake hands to r the waiters of runs that have not begun and may be overtaken.
 func (c *core) overtake(row *row, r *run) {
 	for old := range row.wait.all {
-		if old.task.Policy != ipc.PolicyLatest || old.gen != r.gen {
+		if old.options.Policy != ipc.PolicyLatest || old.gen != r.gen {
 			continue
 		}
 		for w := range old.waiters.all {
@@ -334,7 +354,7 @@ func (c *core) conclude(r *run, o ipc.Outcome, now time.Time, fx *effects) {
 	if e != nil {
 		c.again(e, now, fx)
 	}
-	r.task, r.ctx, r.cancel = ipc.Task{}, nil, nil // its outcome may wait for a callback; this need not
+	r.target, r.args, r.ctx, r.cancel = nil, nil, nil, nil // its outcome may wait for a callback; this need not
 }
 
 // end puts a waiter, whose run has its outcome, in line for its callback.
@@ -444,11 +464,13 @@ func (c *core) advance(row *row, now time.Time, fx *effects) {
 		r := row.wait.first()
 		c.drop(r)
 		r.outcome.Queued = now.Sub(r.at)
-		if r.task.Deadline > 0 {
-			if r.task.Deadline -= r.outcome.Queued; r.task.Deadline <= 0 {
+		if r.options.Deadline > 0 {
+			left := *r.options
+			if left.Deadline -= r.outcome.Queued; left.Deadline <= 0 {
 				c.conclude(r, ipc.Outcome{Err: late(r)}, now, fx)
 				continue
 			}
+			r.options = &left
 		}
 		row.run = r
 		c.start.push(&r.place)
@@ -556,7 +578,7 @@ func (r *run) joinable() bool { return !r.cancelled && r.gen == r.row.gen }
 
 // equal compares canonical bytes: see prepare.
 func (r *run) equal(t ipc.Task) bool {
-	return bytes.Equal(r.task.Target, t.Target) && bytes.Equal(r.task.Args, t.Args)
+	return bytes.Equal(r.target, t.Target) && bytes.Equal(r.args, t.Args)
 }
 
 func late(r *run) error {

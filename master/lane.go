@@ -197,7 +197,7 @@ func (m *Master) step(h *hand) bool {
 	}
 	if r := m.core.start.first(); r != nil {
 		r.place.leave()
-		task, ctx := r.task, r.ctx // while nobody ends the run
+		task, ctx := r.task(), r.ctx // while nobody ends the run
 		m.unlock(&fx)
 		if err := m.runner.Submit(ctx, task, func(o ipc.Outcome) { m.done(r, o) }); err != nil {
 			m.done(r, ipc.Outcome{Err: err})

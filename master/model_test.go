@@ -342,7 +342,7 @@ func (x *twin) compare() {
 		}
 		var got, want []string
 		for r := range row.runs {
-			target, _ := r.task.Target.Text()
+			target, _ := r.target.Text()
 			got = append(got, fmt.Sprint(target, " ", row.run == r, " ", count(r.waiters.all)))
 		}
 		for _, r := range k.runs {

@@ -688,7 +688,7 @@ func (x *world) check() {
 				bells++
 			}
 			for r := range row.wait.all {
-				if r.task.Deadline > 0 {
+				if r.options.Deadline > 0 {
 					bells++
 				}
 			}
@@ -876,7 +876,7 @@ func (x *world) printRow(b []byte, row *row, number func(*run) byte) []byte {
 }
 
 func (x *world) printRun(b []byte, r *run, number func(*run) byte) []byte {
-	b = append(b, number(r), flag(r.cancelled), flag(r.keep), byte(len(r.task.Policy)), r.task.Target[1], x.bornIn(r)-x.era[side(r.row.key)], flag(r.gen == r.row.gen), flag(r.cancel != nil))
+	b = append(b, number(r), flag(r.cancelled), flag(r.keep), byte(len(r.options.Policy)), r.target[1], x.bornIn(r)-x.era[side(r.row.key)], flag(r.gen == r.row.gen), flag(r.cancel != nil))
 	if bell := x.bell(r.deadline); bell != nil {
 		b = x.printTime(b, bell.at)
 	}
