@@ -24,6 +24,7 @@ type Queue struct {
 	running bool // one has begun and not returned
 	done    int  // how many of this busy time have returned
 	busy    bool // the loop has been told so
+	begun   bool // Run was called
 	ended   bool // Run is over: nothing runs any more
 }
 
@@ -100,9 +101,11 @@ func (q *Queue) part() float64 {
 }
 
 // Run hands the funcs to the loop until ctx ends. A func that runs at that moment is waited for; what waits is dropped,
-// and so is one that was posted and that the loop has not begun. It always returns nil. Call it once, and not on the
-// loop.
+// and so is one that was posted and that the loop has not begun. It then returns nil. Call it once, and not on the loop.
 func (q *Queue) Run(ctx context.Context) error {
+	if !q.begin() {
+		return errors.New("mainloop: Run was called twice")
+	}
 	defer q.end()
 	for {
 		select {
@@ -110,7 +113,7 @@ func (q *Queue) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		for q.Len() > 0 {
+		for q.Len() > 0 && ctx.Err() == nil {
 			t := &turn{queue: q, over: make(chan struct{})}
 			q.post(t.take)
 			select {
@@ -121,6 +124,14 @@ func (q *Queue) Run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+func (q *Queue) begin() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	first := !q.begun
+	q.begun = true
+	return first
 }
 
 func (q *Queue) end() {

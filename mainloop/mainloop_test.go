@@ -275,6 +275,17 @@ func TestTheEndWaitsForWhatRuns(t *testing.T) {
 	})
 }
 
+func TestRunIsCalledOnce(t *testing.T) {
+	inBubble(t, mainloop.Config{}, func(t *testing.T, q *mainloop.Queue) {
+		t.Helper()
+		synctest.Wait()
+		if err := q.Run(t.Context()); err == nil {
+			t.Error("a second Run is no error")
+		}
+		flush(t, q) // by the first
+	})
+}
+
 func TestLatestSkipsWhatTheLoopHasNotSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events := make(chan func(), 1)
