@@ -174,6 +174,7 @@ func (o *Object[A]) Run(ctx context.Context) error {
 	}
 	o.mu.Unlock()
 	defer o.cfg.Registry.remove(o.entry)
+	defer o.Kill() // it is over, however it ends: the target may have ended this goroutine
 
 	o.turn <- struct{}{}
 	var others sync.WaitGroup
@@ -290,9 +291,7 @@ func (o *Object[A]) serve(ctx context.Context) {
 	timer := time.NewTimer(relook)
 	defer timer.Stop()
 	for {
-		<-o.turn // it comes back at the end, too
 		c, ok := o.await(ctx, timer)
-		o.turn <- struct{}{}
 		if !ok {
 			return
 		}
@@ -319,9 +318,12 @@ const (
 	stepBegin             // a cycle is due: ask the hooks for its arguments
 )
 
-// await waits for the next cycle, and calls the hooks on the way. It returns false at the end of the life.
+// await waits for the turn and then for the next cycle, and calls the hooks on the way. It returns false at the end of the
+// life.
 func (o *Object[A]) await(ctx context.Context, timer *time.Timer) (cycle[A], bool) {
-	hooked := false // WaitHook was called for this wait
+	<-o.turn
+	defer func() { o.turn <- struct{}{} }() // at the end, too, and when a hook ends its goroutine
+	hooked := false                         // WaitHook was called for this wait
 	for {
 		now := time.Now()
 		step, due, wait := o.next(ctx, now)

@@ -370,6 +370,32 @@ func TestErrorsAndPanicsAreCountedAndItGoesOn(t *testing.T) {
 	})
 }
 
+func TestATargetOrHookThatEndsItsGoroutineEndsTheObject(t *testing.T) {
+	exit := func() error { runtime.Goexit(); return nil }
+	for name, cfg := range map[string]periodic.Config[int]{
+		"target": {Target: func(context.Context, int) error { return exit() }},
+		"hook": {
+			Target:   func(context.Context, int) error { return nil },
+			WaitHook: func(context.Context, time.Time) error { return exit() },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg.Started = true
+			cfg.Registry = new(periodic.Registry)
+			o, err := periodic.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			wg.Go(func() { o.Run(t.Context()) })
+			wg.Wait()
+			if s := o.Stats(); s.Alive || s.Running != 0 || cfg.Registry.Len() != 0 {
+				t.Errorf("%+v, %d in the registry", s, cfg.Registry.Len())
+			}
+		})
+	}
+}
+
 func TestBUG104FirstLetsCyclesGoBy(t *testing.T) {
 	live(t, periodic.Config[string]{First: 3}, func(o *periodic.Object[string], d *diary) {
 		start(t, o)

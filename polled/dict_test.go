@@ -643,6 +643,22 @@ func TestAPanicIsAnError(t *testing.T) {
 	})
 }
 
+func TestAReadThatEndsItsGoroutineHasFailed(t *testing.T) {
+	exit := func(context.Context, []string, func(string, int, error)) { runtime.Goexit() }
+	for _, cfg := range []config{
+		{Read: func(context.Context, string) (int, error) { runtime.Goexit(); return 0, nil }},
+		{ReadMany: exit},
+	} {
+		live(t, cfg, func(t *testing.T, d *dict, _ *source) {
+			appendKeys(t, d, time.Second, "k")
+			pass(1500 * time.Millisecond)
+			if v, _ := d.Value("k"); v.Errors != 2 || v.Err == nil {
+				t.Errorf("%+v", v)
+			}
+		})
+	}
+}
+
 func TestOneCallForManyDueKeys(t *testing.T) {
 	var s *source
 	cfg := config{ReadMany: func(ctx context.Context, keys []string, told func(string, int, error)) {

@@ -2,6 +2,7 @@ package polled
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -143,16 +144,31 @@ func (d *Dict[K, V]) source(parent context.Context, r *reading[K, V]) {
 		d.sourceMany(parent, []K{key}, map[K]*reading[K, V]{key: r})
 		return
 	}
-	value, err := guard(func() (V, error) { return d.cfg.Read(ctx, key) })
-	d.finish(parent, r, value, err)
+	var value V
+	err := errExited
+	defer func() { d.finish(parent, r, value, err) }()
+	value, err = guard(func() (V, error) { return d.cfg.Read(ctx, key) })
 }
+
+// errExited stays the error of a read that did not return and did not panic.
+var errExited = errors.New("the read ended its goroutine")
 
 // sourceMany makes the reads of a batch.
 func (d *Dict[K, V]) sourceMany(parent context.Context, keys []K, reads map[K]*reading[K, V]) {
 	ctx, cancel := d.limit(parent)
 	defer cancel()
-	_, err := guard(func() (V, error) {
-		var none V
+	var none V
+	err := errExited
+	defer func() {
+		for key, r := range reads {
+			why := err
+			if why == nil {
+				why = fmt.Errorf("key %v: %w", key, ErrNotTold)
+			}
+			d.finish(parent, r, none, why)
+		}
+	}()
+	_, err = guard(func() (V, error) {
 		d.cfg.ReadMany(ctx, keys, func(key K, value V, err error) {
 			if r := reads[key]; r != nil {
 				d.finish(parent, r, value, err)
@@ -160,14 +176,6 @@ func (d *Dict[K, V]) sourceMany(parent context.Context, keys []K, reads map[K]*r
 		})
 		return none, nil
 	})
-	for key, r := range reads {
-		why := err
-		if why == nil {
-			why = fmt.Errorf("key %v: %w", key, ErrNotTold)
-		}
-		var none V
-		d.finish(parent, r, none, why)
-	}
 }
 
 func (d *Dict[K, V]) limit(parent context.Context) (context.Context, context.CancelFunc) {
