@@ -58,6 +58,10 @@ func (r *renewal) answer(err error) {
 // exitConfig is the exit code of a worker that says: my configuration is wrong, do not start me again (EX_CONFIG).
 const exitConfig = 78
 
+// taskFailures bounds the failures that count for a worker that was ready and died with a task: its slot is back within
+// half a second, so a run of tasks that each kill a worker does not take the pool from all others.
+const taskFailures = 3
+
 // A worker that was ready this long starts a new count of failures, as does one that has answered a task.
 const healthy = 10 * time.Second
 
@@ -244,6 +248,9 @@ func (s *slot) ended(l life) {
 	// The canary is there to be killed: the key that did it has been set aside, and others wait for their turn.
 	if l.healthy || s.canary && l.ready && l.key != "" {
 		s.failures = 0
+	}
+	if l.ready && l.key != "" { // its task may be to blame: others wait for this slot
+		s.failures = min(s.failures, taskFailures)
 	}
 	pause := backOff(s.failures)
 	s.failures++
