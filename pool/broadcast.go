@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,8 @@ import (
 
 // Broadcast gives t to every worker that serves, each once, in turn with its other tasks; see [ipc.Broadcaster]. A kept
 // task is repeated on every worker that starts later, in the order of the Broadcasts and before it takes a task; of one
-// key only the newest is kept. A worker on which a kept task fails does not become ready, and says why.
+// key only the newest is kept. A worker on which a kept task fails does not become ready, and says why; but a task that
+// every worker has refused at once is not kept.
 func (p *Pool) Broadcast(ctx context.Context, t ipc.Task, keep bool, done func([]ipc.Outcome)) error {
 	if p.exec {
 		return ipc.Errorf(ipc.KindInput, "pool %s starts one process per task: there is no worker to broadcast to", p.cfg.Name)
@@ -32,7 +34,12 @@ func (p *Pool) Broadcast(ctx context.Context, t ipc.Task, keep bool, done func([
 	if keep {
 		p.kept = append(slices.DeleteFunc(p.kept, func(k ipc.Task) bool { return k.Key == t.Key }), t)
 	}
-	all := &gathering{done: done}
+	all := &gathering{done: func(outcomes []ipc.Outcome) {
+		if keep && refused(outcomes) {
+			p.forget(t)
+		}
+		done(outcomes)
+	}}
 	var begin []*worker
 	for _, s := range p.places() {
 		for _, w := range s.processes {
@@ -51,6 +58,25 @@ func (p *Pool) Broadcast(ctx context.Context, t ipc.Task, keep bool, done func([
 	}
 	all.closed()
 	return nil
+}
+
+// refused says that every worker that was given a task has said that it failed.
+func refused(outcomes []ipc.Outcome) bool {
+	for _, o := range outcomes {
+		if ipc.KindOf(o.Err) != ipc.KindTask {
+			return false
+		}
+	}
+	return len(outcomes) > 0
+}
+
+// forget keeps t no longer, unless a newer task of its key has taken its place.
+func (p *Pool) forget(t ipc.Task) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept = slices.DeleteFunc(p.kept, func(k ipc.Task) bool {
+		return k.Key == t.Key && bytes.Equal(k.Target, t.Target) && bytes.Equal(k.Args, t.Args)
+	})
 }
 
 // gathering collects the outcomes of one Broadcast.

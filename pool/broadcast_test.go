@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"fandango/internal/proctest"
 	"fandango/ipc"
 	"fandango/pool"
 )
@@ -72,19 +74,40 @@ func TestKeptTasksAreRepeatedOnEveryNewWorkerInOrder(t *testing.T) {
 }
 
 func TestFailedReplayKeepsTheWorkerOut(t *testing.T) {
-	p, log := start(t, pool.Config{Workers: 1})
-	waitReady(t, p, 1)
+	p, err := pool.New(pool.Config{Command: proctest.Command("worker"), Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(broadcast(t, p, task(t, "setup", "no such thing"), true)); n != 0 {
+		t.Fatalf("%d outcomes of no worker", n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	for end := time.Now().Add(20 * time.Second); ; <-time.After(time.Millisecond) {
+		if why := p.Workers()[0].Err; why != nil {
+			if !strings.Contains(why.Error(), `key "setup": no such target`) {
+				t.Errorf("error = %v", why)
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("worker = %+v, want it not ready", p.Workers()[0])
+		}
+	}
+}
+
+func TestWhatEveryWorkerRefusesIsNotKept(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 2})
+	waitReady(t, p, 2)
 	for _, o := range broadcast(t, p, task(t, "setup", "no such thing"), true) {
 		if !errors.Is(o.Err, ipc.ErrTask) {
 			t.Errorf("outcome = %+v, want a failure", o)
 		}
 	}
 	run(t, p, task(t, "die", "x:kill9"))
-	e := waitFor(t, log, func(pool.StartFailed) bool { return true })
-	if !strings.Contains(e.Err.Error(), `key "setup": no such target`) {
-		t.Errorf("error = %v", e.Err)
-	}
-	p.Abort()
+	waitReady(t, p, 2) // the new one, too
 }
 
 func TestBroadcastToAWorkerThatDies(t *testing.T) {
