@@ -13,8 +13,8 @@ import (
 	"fandango/ipc"
 )
 
-// worker is one worker process. Three goroutines of its own read it (read), write it (write) and read its stderr
-// (listen); the slot's goroutine watches it (live). The reader never writes to the process and runs no user's code.
+// worker is one worker process. Four goroutines of its own watch it (live), read it (read), write to it (write) and read
+// its stderr (listen). The reader never writes to the process and runs no user's code.
 type worker struct {
 	slot    *slot
 	pool    *Pool
