@@ -10,27 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"fandango/internal/proctest"
 	"fandango/ipc"
 	"fandango/pool"
 )
 
 func startExec(t *testing.T, cfg pool.Config) *pool.Pool {
 	t.Helper()
-	proctest.NoLeftovers(t)
-	p, err := pool.NewExec(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	p, _ := startNew(t, pool.NewExec, cfg)
 	return p
 }
 

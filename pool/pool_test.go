@@ -71,13 +71,19 @@ func of[E pool.Event](l *events) []E {
 // start runs a pool until the end of the test.
 func start(t *testing.T, cfg pool.Config) (*pool.Pool, *events) {
 	t.Helper()
+	return startNew(t, pool.New, cfg)
+}
+
+// startNew is start for a pool of either kind.
+func startNew(t *testing.T, makeNew func(pool.Config) (*pool.Pool, error), cfg pool.Config) (*pool.Pool, *events) {
+	t.Helper()
 	proctest.NoLeftovers(t)
 	log := &events{more: make(chan struct{})}
 	if cfg.Command == nil {
 		cfg.Command = proctest.Command("worker")
 	}
 	cfg.Event = log.add
-	p, err := pool.New(cfg)
+	p, err := makeNew(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
