@@ -1,8 +1,11 @@
 package schedule_test
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -83,6 +86,78 @@ func TestEveryDoesNotDrift(t *testing.T) {
 			due = next
 		}
 	})
+}
+
+// A million periods, each run as late as it likes to be within one, on the loop that serves every room.
+func TestP12AMillionPeriodsDoNotDrift(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const periods, period = 1_000_000, 10 * time.Millisecond
+		e, err := schedule.NewEvery(period)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := schedule.Stagger{Phase: 3 * time.Millisecond, Spread: period, Jitter: period}
+		start := time.Now()
+		first := s.First(start, "key")
+		due, k, worst := first, 0, time.Duration(0)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var loop *schedule.Loop[string]
+		var id schedule.ID
+		loop = schedule.NewLoop(func(_ string, now time.Time) {
+			worst = max(worst, now.Sub(s.Begin(due, "key")))
+			due, _ = e.Next(due, due) // whenever it began
+			if k++; k == periods {
+				cancel()
+			}
+			loop.Set(id, s.Begin(due, "key"))
+		})
+		id = loop.Add("key", s.Begin(due, "key"))
+		loop.Run(ctx)
+		if off := due.Sub(first.Add(periods * period)); off != 0 || k != periods || worst != 0 {
+			t.Errorf("after %d periods %v off, the latest run %v late", k, off, worst)
+		}
+	})
+}
+
+func TestStagger(t *testing.T) {
+	t.Parallel()
+	e, err := schedule.NewEvery(time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []schedule.Stagger{{Phase: -1}, {Phase: time.Second + 1}, {Spread: -1}, {Spread: time.Minute}, {Jitter: -1}, {Jitter: time.Minute}} {
+		if s.Check(e) == nil {
+			t.Errorf("%+v was accepted", s)
+		}
+	}
+	s := schedule.Stagger{Phase: 100 * time.Millisecond, Spread: time.Second, Jitter: time.Second}
+	if err := s.Check(e); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if got := (schedule.Stagger{}).First(start, "key"); !got.Equal(start) {
+		t.Errorf("the zero Stagger starts %v late", got.Sub(start))
+	}
+	// Ten thousand names, and ten thousand runs of one: evenly over the second, in tenths.
+	const n = 10_000
+	var spread, jitter [10]int
+	for i := range n {
+		first := s.First(start, fmt.Sprint("key", i)).Sub(start) - s.Phase
+		spread[first/(100*time.Millisecond)]++
+		due := start.Add(time.Duration(i) * time.Second)
+		begin := s.Begin(due, "key")
+		jitter[begin.Sub(due)/(100*time.Millisecond)]++
+		if !begin.Equal(s.Begin(due, "key")) {
+			t.Fatal("another begin when asked again")
+		}
+	}
+	for i := range spread {
+		if min(spread[i], jitter[i]) < 800 || max(spread[i], jitter[i]) > 1200 {
+			t.Errorf("uneven: %v names, %v runs", spread, jitter)
+			break
+		}
+	}
 }
 
 func TestParseDuration(t *testing.T) {
