@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 declare -A wrong=(
   [ipc]=fandango/schedule
   [internal/proc]=fandango/schedule
+  [internal/latency]=fandango/ipc
   [internal/proctest]=fandango/master
   [internal/evilworker]=fandango/master
   [schedule]=github.com/hashicorp/go-hclog
@@ -22,6 +23,7 @@ declare -A wrong=(
   [tasklet]=fandango/pool
   [cmd/master]=fandango/schedule
   [cmd/master/shell]=fandango/pool
+  [cmd/master/load]=fandango/pool
   [cmd/worker]=fandango/pool
   [cmd/chaos]=fandango/pool
   [examples]=fandango/schedule

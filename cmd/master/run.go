@@ -64,6 +64,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return c.batch(ctx, command)
 	case *shell.Serve:
 		return c.serve(ctx, command)
+	case *shell.Bench:
+		return c.bench(ctx, command)
 	case *shell.Help:
 		fmt.Fprint(stdout, shell.HelpText(command.Topic))
 	case *shell.Version:

@@ -165,6 +165,24 @@ func TestCtrlCOnceLetsTheRunningTaskFinish(t *testing.T) {
 	}
 }
 
+// TestCtrlCPrintsWhatWasMeasured is "master bench" that would go on for hours.
+func TestCtrlCPrintsWhatWasMeasured(t *testing.T) {
+	t.Parallel()
+	p := startMaster(t, "", "bench", "-v", "-n", "1000000000", "-j", "1")
+	p.err.await(t, "worker ready", 1)
+	for asked := 1; !strings.Contains(p.err.String(), " left\n"); asked++ {
+		p.signal(syscall.SIGUSR1)
+		p.err.await(t, "master:  ", asked)
+	}
+	p.signal(syscall.SIGINT)
+	p.exit(exitInterrupt, "master:  starting\n", "/1 000 000 000   ")
+	for _, row := range []string{"mode\tpipelined\n", "failed\t0\n", "\nrate\t", "\np99\t", "\n< "} {
+		if !strings.Contains(p.out.String(), row) {
+			t.Errorf("stdout has no %q:\n%s", row, p.out)
+		}
+	}
+}
+
 func TestCtrlCTwiceKills(t *testing.T) {
 	t.Parallel()
 	p := startMaster(t, "a: hang\nb: last 1\n", oneOdd...)

@@ -81,6 +81,17 @@ func (p *Process) RSS() (bytes int64, ok bool) {
 	return pages * int64(os.Getpagesize()), true
 }
 
+// PeakRSS returns how many bytes this very process has had resident at most; ok is false where the system does not tell.
+func PeakRSS() (bytes int64, ok bool) {
+	status, err := os.ReadFile("/proc/self/status") // not getrusage: that counts what it was before exec, too
+	if err != nil {
+		return 0, false
+	}
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	_, err = fmt.Sscanf(peak, "%d kB", &bytes)
+	return bytes << 10, err == nil
+}
+
 // View is what the system says about the process at this moment, in lines for a person: its state, where in the kernel
 // it waits, and its threads.
 func (p *Process) View() string {

@@ -36,5 +36,12 @@ func (p *Process) Unread() (n int, ok bool) { return 0, false }
 // RSS is not known here.
 func (p *Process) RSS() (bytes int64, ok bool) { return 0, false }
 
+// PeakRSS returns how many bytes this very process has had resident at most; ok is false where the system does not tell.
+func PeakRSS() (bytes int64, ok bool) {
+	var usage syscall.Rusage
+	err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return int64(usage.Maxrss) * maxRSSUnit, err == nil //nolint:unconvert // it has 32 bits on some systems
+}
+
 // View has nothing to tell here.
 func (p *Process) View() string { return "" }

@@ -221,3 +221,18 @@ func TestStartAfterTheEnd(t *testing.T) {
 		t.Errorf("Start = %v, want ErrSpawnerEnded", err)
 	}
 }
+
+func TestPeakRSS(t *testing.T) {
+	before, ok := proc.PeakRSS()
+	if !ok || before < 1<<20 || before > 1<<40 {
+		t.Fatalf("PeakRSS = %d, %v", before, ok)
+	}
+	touched := make([]byte, 64<<20)
+	for i := 0; i < len(touched); i += 4096 {
+		touched[i] = 1
+	}
+	if after, _ := proc.PeakRSS(); after < before+32<<20 {
+		t.Errorf("PeakRSS = %d after %d more bytes were touched; it was %d", after, len(touched), before)
+	}
+	runtime.KeepAlive(touched)
+}

@@ -65,6 +65,9 @@ func explain(spec Spec, err error) error { return fmt.Errorf("start %s: %w", spe
 // RSS is not known here.
 func (p *Process) RSS() (bytes int64, ok bool) { return 0, false }
 
+// PeakRSS is not known here.
+func PeakRSS() (bytes int64, ok bool) { return 0, false }
+
 // View has nothing to tell here.
 func (p *Process) View() string { return "" }
 

@@ -151,26 +151,6 @@ func TestFailureLine(t *testing.T) {
 	}
 }
 
-func TestPercentiles(t *testing.T) {
-	var h histogram
-	for i := 1; i <= 1000; i++ {
-		h.add(time.Duration(i) * time.Millisecond)
-	}
-	for part, want := range map[float64]time.Duration{0.5: 500 * time.Millisecond, 0.95: 950 * time.Millisecond, 0: time.Millisecond} {
-		got := h.at(part)
-		if diff := float64(got-want) / float64(want); math.Abs(diff) > 0.035 {
-			t.Errorf("at(%v) = %v, want %v within 3 %%", part, got, want)
-		}
-	}
-	for _, d := range []time.Duration{-1, 0, 1, 63, 64, 65, math.MaxInt64} {
-		b := bucket(uint64(max(d, 0)))
-		if m := middle(b); d > 0 && math.Abs(float64(m-d)/float64(d)) > 0.035 {
-			t.Errorf("middle(bucket(%d)) = %d", d, m)
-		}
-		h.add(d)
-	}
-}
-
 func TestSummary(t *testing.T) {
 	var tally Tally
 	tally.begun = time.Now()

@@ -2,11 +2,11 @@ package shell
 
 import (
 	"fmt"
-	"math/bits"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"fandango/internal/latency"
 	"fandango/ipc"
 )
 
@@ -19,7 +19,7 @@ type Tally struct {
 	notStarted atomic.Int64
 	complete   atomic.Bool // the input has been read to its end
 
-	times   histogram
+	times   latency.Histogram
 	slowest Result
 }
 
@@ -31,7 +31,7 @@ func (t *Tally) count(r *Result) {
 		t.failed.Add(1)
 	}
 	if r.Attempts > 0 {
-		t.times.add(r.Ran)
+		t.times.Add(r.Ran)
 		if r.Ran > t.slowest.Ran {
 			t.slowest = Result{Key: r.Key, Outcome: ipc.Outcome{Ran: r.Ran}}
 		}
@@ -65,9 +65,9 @@ func (t *Tally) Summary(workers int) string {
 	}
 	s := fmt.Sprintf("master: %s: %s in %s · %s", Plural(read, "task"), strings.Join(parts, ", "), seconds(took),
 		Plural(int64(workers), "worker"))
-	if t.times.n > few {
-		s += fmt.Sprintf(" · %s/s · median %s · p95 %s · slowest %s %s", twoDigits(float64(t.times.n)/took.Seconds()),
-			Human(t.times.at(0.5)), Human(t.times.at(0.95)), cutShown(t.slowest.Key), Human(t.slowest.Ran))
+	if t.times.N() > few {
+		s += fmt.Sprintf(" · %s/s · median %s · p95 %s · slowest %s %s", twoDigits(float64(t.times.N())/took.Seconds()),
+			Human(t.times.At(0.5)), Human(t.times.At(0.95)), cutShown(t.slowest.Key), Human(t.slowest.Ran))
 	}
 	if !t.complete.Load() {
 		s += " · the input was not read to its end"
@@ -103,46 +103,4 @@ func (t *Tally) Progress(running int) string {
 		s += fmt.Sprintf("   %s left", Human(max(time.Second, time.Duration(float64(read-ended)/rate*float64(time.Second)))))
 	}
 	return s
-}
-
-// histogram counts durations in buckets of 3 %: eight octaves of a µs are 256 counters, whatever their number.
-type histogram struct {
-	n       int64
-	buckets [64 * steps]int64
-}
-
-const steps = 32 // buckets to an octave
-
-func (h *histogram) add(d time.Duration) {
-	h.n++
-	h.buckets[bucket(uint64(max(d, 0)))]++
-}
-
-// bucket numbers the bucket of n nanoseconds: the position of its first bit, and the five bits after it.
-func bucket(n uint64) int {
-	octave := bits.Len64(n | 1)
-	if octave <= 6 {
-		return int(n) //nolint:gosec // below 64
-	}
-	return (octave-5)*steps + int(n>>(octave-6))&(steps-1) //nolint:gosec // below 64 octaves of 32
-}
-
-// at returns the duration that the given part of all stays below, to 3 %.
-func (h *histogram) at(part float64) time.Duration {
-	left := int64(part * float64(h.n))
-	for b, n := range h.buckets {
-		if left -= n; left < 0 {
-			return middle(b)
-		}
-	}
-	return 0
-}
-
-// middle is the duration in the middle of a bucket.
-func middle(b int) time.Duration {
-	if b < 2*steps {
-		return time.Duration(b)
-	}
-	shift := b/steps - 1
-	return time.Duration((steps+b%steps)<<shift + 1<<shift/2)
 }

@@ -26,6 +26,10 @@ func init() { // not a variable's value: help is one of the verbs and reads them
 			"serve", InShell, "run the periodic tasks of a file, in the foreground",
 			"FILE [OPTION]...", serveText, newServe,
 		},
+		{
+			"bench", InShell, "measure how many tasks go through workers, and how fast each one does",
+			"[OPTION]... [-- WORKER ARG...]", benchText, newBench,
+		},
 		{"help", InShell, "this text, or all about one command", "[COMMAND]", "", newHelp},
 		{"version", InShell, "which program this is", "", "", newVersion},
 		{
@@ -76,10 +80,17 @@ func (j asJSON) String() string { return "" }
 
 func (j asJSON) Type() string { return "bool" }
 
-// outputFlags adds the options of every command that prints values.
-func (o *Output) flags(f *pflag.FlagSet) {
+// flags adds the options of every command that prints values.
+func (o *Output) flags(f *pflag.FlagSet) { o.flagsFor(f, Text, JSON, CSV, Bare) }
+
+// flagsFor is flags for a command that has these formats.
+func (o *Output) flagsFor(f *pflag.FlagSet, formats ...Format) {
 	*o = Output{Format: Text, Color: "auto", Progress: "auto"}
-	f.VarP(choice{(*string)(&o.Format), []string{"text", "json", "csv", "raw"}}, "output", "o", "how results are printed")
+	var names []string
+	for _, format := range formats {
+		names = append(names, string(format))
+	}
+	f.VarP(choice{(*string)(&o.Format), names}, "output", "o", "how results are printed")
 	f.VarPF(asJSON{&o.Format}, "json", "", "the same as -o json").NoOptDefVal = "true"
 	f.BoolVarP(&o.Quiet, "quiet", "q", false, "no progress, no summary: only values and failures")
 	f.BoolVarP(&o.Verbose, "verbose", "v", false, "tell what happens, and show the stack traces of failures")

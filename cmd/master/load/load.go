@@ -1,0 +1,178 @@
+// Package load drives a Runner with equal tasks, as fast as it takes them, and measures what becomes of them: the whole
+// road from Submit to the outcome.
+package load
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fandango/internal/latency"
+	"fandango/ipc"
+)
+
+// Mode is how many tasks are under way at once.
+type Mode string
+
+// The modes.
+const (
+	Sync      Mode = "sync"      // one: its outcome is awaited before the next one is submitted
+	Pipelined Mode = "pipelined" // as many as the bounds below allow
+)
+
+// What is under way at once, at most, when tasks are pipelined: many tasks, unless they are large.
+const (
+	mostTasks = 1 << 14
+	mostBytes = 64 << 20 // of arguments
+	leastMost = 16       // tasks, however large
+)
+
+// timedEvery is how many pipelined tasks there are to one whose time is taken: two looks at the clock are a good part of
+// what a task costs.
+const timedEvery = 16
+
+// Load is what a Runner is driven with, and what came of it. Fill in the exported fields, then call Drive, once.
+type Load struct {
+	Mode    Mode
+	Tasks   int     // that are measured, at least 1
+	Payload int     // bytes of each task's argument, at least 1
+	Target  ipc.Raw // what each task runs
+	Echo    bool    // Target answers its argument: it is looked at whether it does
+	Options ipc.Options
+
+	giveUp context.CancelFunc // of a warm-up: it ends with the first failure
+	ended  atomic.Int64
+	begun  atomic.Pointer[time.Time]
+	took   time.Duration
+
+	mu     sync.Mutex // guards what follows
+	free   []*place
+	freed  *sync.Cond
+	times  latency.Histogram
+	failed int64
+	first  error
+}
+
+// Drive runs the tasks until all have had their outcome, or until ctx has ended and those under way have had theirs. A
+// warm-up, a tenth as many, goes before; it is not measured, and the first failure in it is the error. Besides, Drive's
+// error is the runner's refusal of a task.
+func (l *Load) Drive(ctx context.Context, r ipc.Runner) error {
+	warm := &Load{
+		Mode: l.Mode, Tasks: min(max(20, l.Tasks/10), 20_000), Payload: l.Payload, Target: l.Target, Echo: l.Echo, Options: l.Options,
+	}
+	var warming context.Context
+	warming, warm.giveUp = context.WithCancel(ctx)
+	defer warm.giveUp()
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err := cmp.Or(warm.drive(warming, r), warm.first); err != nil || ctx.Err() != nil {
+		return err
+	}
+	return l.drive(ctx, r)
+}
+
+func (l *Load) drive(ctx context.Context, r ipc.Runner) error {
+	begun := time.Now()
+	l.begun.Store(&begun)
+	defer func() { l.took = time.Since(begun) }()
+	if l.Mode == Sync {
+		return l.sync(ctx, r)
+	}
+	return l.pipelined(ctx, r)
+}
+
+func (l *Load) sync(ctx context.Context, r ipc.Runner) error {
+	p := l.newPlace()
+	p.timed = true
+	for i := 0; i < l.Tasks && ctx.Err() == nil; i++ {
+		p.fill(i)
+		value, err := ipc.Do(context.WithoutCancel(ctx), r, p.task)
+		l.count(p, value, err)
+	}
+	return nil
+}
+
+func (l *Load) pipelined(ctx context.Context, r ipc.Runner) error {
+	l.freed = sync.NewCond(&l.mu)
+	places := min(mostTasks, max(leastMost, mostBytes/l.Payload), l.Tasks)
+	for range places {
+		l.free = append(l.free, l.newPlace())
+	}
+	var mine []*place
+	var refusal error
+	for i := 0; i < l.Tasks && refusal == nil && ctx.Err() == nil; i++ {
+		if len(mine) == 0 {
+			mine = l.take(1, mine)
+		}
+		p := mine[len(mine)-1]
+		p.timed = i%timedEvery == 0
+		p.fill(i)
+		if refusal = r.Submit(context.WithoutCancel(ctx), p.task, p.done); refusal == nil {
+			mine = mine[:len(mine)-1]
+		}
+	}
+	l.take(places-len(mine), nil)
+	if ctx.Err() != nil && ipc.KindOf(refusal) == ipc.KindClosed {
+		return nil
+	}
+	return refusal
+}
+
+// take waits until at least n places are free, and takes all that are. The array of an empty list becomes the next free list.
+func (l *Load) take(n int, empty []*place) []*place {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.free) < n {
+		l.freed.Wait()
+	}
+	free := l.free
+	l.free = empty
+	return free
+}
+
+// put gives back the place of a task that has had its outcome.
+func (l *Load) put(p *place, o ipc.Outcome) {
+	l.count(p, o.Value, o.Err)
+	l.mu.Lock()
+	l.free = append(l.free, p)
+	l.mu.Unlock()
+	l.freed.Signal()
+}
+
+// count takes in an outcome. A task that the end has overtaken does not count.
+func (l *Load) count(p *place, value ipc.Raw, err error) {
+	if ipc.KindOf(err) == ipc.KindClosed {
+		return
+	}
+	if err == nil && l.Echo {
+		err = p.compare(value)
+	}
+	l.ended.Add(1)
+	if err == nil && !p.timed {
+		return
+	}
+	took := time.Since(p.begun)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.times.Add(took)
+		return
+	}
+	if l.failed++; l.first == nil {
+		l.first = err
+		if l.giveUp != nil {
+			l.giveUp()
+		}
+	}
+}
+
+// Progress returns how many of the tasks have ended, and since when they do; a zero time: the warm-up goes on.
+func (l *Load) Progress() (ended int64, since time.Time) {
+	if begun := l.begun.Load(); begun != nil {
+		since = *begun
+	}
+	return l.ended.Load(), since
+}
