@@ -12,34 +12,44 @@ import (
 	"fandango/ipc"
 )
 
-// maxLocalQueue is how many tasks wait for a LocalRunner's workers; one more is refused.
-const maxLocalQueue = 100_000
-
 // LocalRunner runs tasks in this process: an [ipc.Runner] without worker processes, as Fandango's WorkerThread. Make one
 // with [Local].
 //
 // A run that is cancelled or takes too long is told so by its context, and its outcome is given at once; a handler that
 // does not obey its context goes on and keeps its worker until it returns, for nothing can end a goroutine from outside.
 type LocalRunner struct {
+	// Queue is how many tasks may wait for a worker; one more is refused. Local sets it to 100,000; another number is to
+	// be set before the first Submit.
+	Queue int
+
 	e Executor
 	n int
 
 	wake chan struct{} // 1-buffered: there is something in the queue
 
-	mu     sync.Mutex // guards the rest
-	queue  []*localTask
-	closed bool
+	mu      sync.Mutex   // guards the rest
+	queue   []*localTask // the oldest first, with those that have ended and not been skipped yet
+	waiting int          // of them, those that wait
+	ran     bool
+	closed  bool
 }
 
 // Local returns a runner of e with n workers; below 1 it has one. Tasks are accepted at once and run while Run does. e
 // must be safe for n tasks at a time.
 func Local(e Executor, n int) *LocalRunner {
-	return &LocalRunner{e: e, n: max(1, n), wake: make(chan struct{}, 1)}
+	return &LocalRunner{Queue: 100_000, e: e, n: max(1, n), wake: make(chan struct{}, 1)}
 }
 
 // Run runs tasks until ctx ends. Then running tasks are cancelled and waited for, and those that have not started end as
 // closed. Call it once.
 func (r *LocalRunner) Run(ctx context.Context) error {
+	r.mu.Lock()
+	again := r.ran
+	r.ran = true
+	r.mu.Unlock()
+	if again {
+		return errors.New("executor: Run of a local runner was called before")
+	}
 	var wg sync.WaitGroup
 	for i := range r.n {
 		name := fmt.Sprintf("local/%d", i+1)
@@ -59,31 +69,58 @@ func (r *LocalRunner) Run(ctx context.Context) error {
 }
 
 var (
-	errEnded     = ipc.Errorf(ipc.KindClosed, "the runner has ended")
-	errStopped   = ipc.Errorf(ipc.KindCancelled, "the runner ended while the task ran")
-	errCancelled = ipc.Errorf(ipc.KindCancelled, "the task was cancelled")
+	errEnded   = ipc.Errorf(ipc.KindClosed, "the runner has ended")
+	errStopped = ipc.Errorf(ipc.KindCancelled, "the runner ended while the task ran")
 )
+
+// cancelled is what becomes of a task whose context has ended.
+func cancelled(ctx context.Context) *ipc.Error {
+	return ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
+}
 
 // Submit takes a task; see [ipc.Runner].
 func (r *LocalRunner) Submit(ctx context.Context, task ipc.Task, done func(ipc.Outcome)) error {
 	if err := ipc.CheckKey(task.Key); err != nil {
 		return err
 	}
-	t := &localTask{Task: task, ctx: ctx, done: done, since: time.Now()}
+	if len(task.Target) == 0 {
+		return ipc.Errorf(ipc.KindInput, "key %q: no target", task.Key)
+	}
+	if ctx.Err() != nil {
+		return cancelled(ctx)
+	}
+	t := &localTask{Task: task, runner: r, ctx: ctx, done: done, since: time.Now(), waits: true}
 	r.mu.Lock()
 	switch {
 	case r.closed:
 		r.mu.Unlock()
 		return errEnded
-	case len(r.queue) >= maxLocalQueue:
+	case r.waiting >= r.Queue:
 		r.mu.Unlock()
-		return ipc.Errorf(ipc.KindQueueFull, "%d tasks are waiting", maxLocalQueue)
+		return ipc.Errorf(ipc.KindQueueFull, "%d tasks are waiting, and no more may", r.Queue)
 	}
+	r.waiting++
 	t.watch()
 	r.queue = append(r.queue, t)
+	r.tidy()
 	r.mu.Unlock()
 	r.tell()
 	return nil
+}
+
+// tidy needs r.mu. It takes those that have ended out of the queue, when they are the most of it: no worker may come by.
+func (r *LocalRunner) tidy() {
+	const few = 64
+	if len(r.queue) > few+2*r.waiting {
+		r.queue = slices.DeleteFunc(r.queue, (*localTask).over)
+	}
+}
+
+// unwait counts a task that waits no longer.
+func (r *LocalRunner) unwait() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting--
 }
 
 // tell wakes a worker.
@@ -142,8 +179,9 @@ func (r *LocalRunner) attempt(ctx context.Context, t *localTask, name string, at
 	runCtx, cancel := context.WithCancelCause(t.ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { cancel(errStopped) })()
+	var timedOut error
 	if t.Timeout > 0 {
-		timedOut := ipc.Errorf(ipc.KindTimeout, "the task ran longer than %v", t.Timeout)
+		timedOut = ipc.Errorf(ipc.KindTimeout, "the task ran longer than %v", t.Timeout)
 		defer time.AfterFunc(t.Timeout, func() {
 			cancel(timedOut)
 			if last {
@@ -154,7 +192,7 @@ func (r *LocalRunner) attempt(ctx context.Context, t *localTask, name string, at
 	conclude(
 		func() (any, error) { return r.e.Execute(runCtx, t.Target, t.Args) },
 		func(result any, err error) {
-			raw, failure := localOutcome(runCtx, result, err)
+			raw, failure := localOutcome(runCtx, timedOut, result, err)
 			again = ipc.KindOf(failure) == ipc.KindTimeout && !last && !errors.Is(err, errGoexit)
 			if !again {
 				t.settle(outcome(raw, failure))
@@ -165,18 +203,19 @@ func (r *LocalRunner) attempt(ctx context.Context, t *localTask, name string, at
 }
 
 // localOutcome is what became of a run: of one that fails after its context ended, why that ended.
-func localOutcome(ctx context.Context, result any, err error) (ipc.Raw, error) {
+func localOutcome(ctx context.Context, timedOut error, result any, err error) (ipc.Raw, error) {
 	if err == nil {
 		var raw ipc.Raw
 		if raw, err = toRaw(result); err == nil {
 			return slices.Clone(raw), nil // it may be the target itself
 		}
 	}
-	if cause, ok := errors.AsType[*ipc.Error](context.Cause(ctx)); ok {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+	case errors.Is(cause, errStopped), errors.Is(cause, timedOut):
 		return nil, cause
-	}
-	if ctx.Err() != nil {
-		return nil, errCancelled
+	default:
+		return nil, cancelled(ctx)
 	}
 	if e, ok := err.(*ipc.Error); ok { //nolint:errorlint // what is wrapped has words around it that belong to it
 		return nil, e
@@ -188,13 +227,15 @@ func localOutcome(ctx context.Context, result any, err error) (ipc.Raw, error) {
 type localTask struct {
 	ipc.Task
 
-	ctx   context.Context //nolint:containedctx // the record of one call
-	done  func(ipc.Outcome)
-	since time.Time
-	stop  func() bool // no longer watches ctx
-	late  *time.Timer // when it expires; nil: never
+	runner *LocalRunner
+	ctx    context.Context //nolint:containedctx // the record of one call
+	done   func(ipc.Outcome)
+	since  time.Time
+	stop   func() bool // no longer watches ctx
+	late   *time.Timer // when it expires; nil: never
 
-	mu      sync.Mutex // guards the rest
+	mu      sync.Mutex // guards the rest; where both are held, it is taken after the runner's
+	waits   bool       // it takes a place among those that wait
 	begun   bool
 	gone    bool // it is not to begin any more
 	settled bool
@@ -204,7 +245,7 @@ type localTask struct {
 func (t *localTask) watch() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.stop = context.AfterFunc(t.ctx, func() { t.settle(ipc.Outcome{Err: errCancelled}) })
+	t.stop = context.AfterFunc(t.ctx, func() { t.settle(ipc.Outcome{Err: cancelled(t.ctx)}) })
 	if t.Deadline > 0 {
 		t.late = time.AfterFunc(t.Deadline, t.expire)
 	}
@@ -224,9 +265,22 @@ func (t *localTask) expire() {
 // begin reports whether the task is still to be run.
 func (t *localTask) begin() bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.begun = !t.settled && !t.gone && t.ctx.Err() == nil // an ended context settles it, if it has not yet
-	return t.begun
+	begun := t.begun
+	unwait := begun && t.waits
+	t.waits = t.waits && !begun
+	t.mu.Unlock()
+	if unwait {
+		t.runner.unwait()
+	}
+	return begun
+}
+
+// over reports whether the task has its outcome.
+func (t *localTask) over() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.settled
 }
 
 // settle gives the task its outcome, the first time.
@@ -235,9 +289,14 @@ func (t *localTask) settle(o ipc.Outcome) {
 	first := !t.settled
 	t.settled = true
 	stop, late := t.stop, t.late
+	unwait := t.waits
+	t.waits = false
 	t.mu.Unlock()
 	if !first {
 		return
+	}
+	if unwait {
+		t.runner.unwait()
 	}
 	stop()
 	if late != nil {

@@ -110,6 +110,14 @@ func (m *Master) Send(ctx context.Context, t ipc.Task, then func(Value)) error {
 	return err
 }
 
+// Submit makes a Master an [ipc.Runner]: it is a Send whose callback gets the outcome. So ipc.Do waits for a send, an
+// ipc.Target calls through the tables, and pool.Map runs a sequence through them.
+//
+// The callback of a Send may take as long as it likes, and so may done here.
+func (m *Master) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
+	return m.Send(ctx, t, func(v Value) { done(v.Outcome) })
+}
+
 // prepare checks a task, and makes equal tasks equal in their bytes.
 func prepare(t ipc.Task) (ipc.Task, error) {
 	err := ipc.CheckKey(t.Key)

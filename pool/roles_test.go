@@ -8,8 +8,10 @@ import (
 	"os"
 	"testing"
 
+	"fandango/executor"
 	"fandango/internal/evilworker"
 	"fandango/internal/proctest"
+	"fandango/internal/runnertest"
 )
 
 func TestMain(m *testing.M) {
@@ -25,6 +27,8 @@ func TestMain(m *testing.M) {
 		},
 		"mortal": playMortal,
 		"mute":   func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) },
+		"names":  func([]string) { executor.Main(runnertest.Names()) },
+		"whole":  func([]string) { executor.Main(runnertest.Whole()) },
 	})
 }
 

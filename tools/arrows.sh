@@ -11,6 +11,7 @@ declare -A wrong=(
   [internal/proc]=fandango/schedule
   [internal/latency]=fandango/ipc
   [internal/proctest]=fandango/master
+  [internal/runnertest]=fandango/pool
   [internal/evilworker]=fandango/master
   [schedule]=github.com/hashicorp/go-hclog
   [executor]=fandango/pool
@@ -45,7 +46,7 @@ while read -r package name; do
   imports=("${wrong[$room]}" testing)
   # One room may start processes; chaos is the world around a master, examples and the test helper are no rooms of the house.
   case $room in internal/proc | cmd/chaos | examples) ;; *) imports+=(os/exec) ;; esac
-  if [[ $room == internal/proctest ]]; then imports=("${wrong[$room]}" os/exec); fi
+  case $room in internal/proctest | internal/runnertest) imports=("${wrong[$room]}" os/exec) ;; esac
   {
     echo "package $name"
     printf 'import _ "%s"\n' "${imports[@]}"
