@@ -110,9 +110,9 @@ func TestServeAnswersEachRequestOnce(t *testing.T) {
 			t.Fatalf("%s: %d answers, want %d", wire, len(answers), len(want))
 		}
 		for i, a := range answers {
-			got := a.Key + " " + a.Value.String()
+			got := string(a.Key) + " " + a.Value.String()
 			if a.Err != nil {
-				got = a.Key + " " + string(a.Err.Kind) + " " + a.Err.Error()
+				got = string(a.Key) + " " + string(a.Err.Kind) + " " + a.Err.Error()
 			}
 			if !strings.HasPrefix(got, want[i]) {
 				t.Errorf("%s: answer %d = %q, want %q", wire, i, got, want[i])

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Request is a message down to a worker. Its Raws are valid until the decoder's next call.
+// Request is a message down to a worker. Its Raws are valid until the decoder reads again.
 type Request struct {
 	Key     string
 	Target  Raw
@@ -15,9 +15,9 @@ type Request struct {
 	Options Raw // as Args: for a worker that claims options, mostly a [RequestOptions]
 }
 
-// Answer is a message up from a worker. Its Raw is valid until the decoder's next call.
+// Answer is a message up from a worker. Its bytes are valid until the decoder reads again.
 type Answer struct {
-	Key   string
+	Key   []byte // valid UTF-8
 	Value Raw    // nil when Err is set
 	Err   *Error // of kind task, unless the worker is one of ours and says input or timeout
 }
@@ -31,9 +31,6 @@ type DecoderConfig struct {
 	Oldest func() (string, bool)
 	// Text gets what is no message, in pieces of at most 64 KiB that are valid until it returns. nil: it is dropped.
 	Text func([]byte)
-	// Key returns the string of a key's bytes, so that a caller who has the string already saves a copy of it. It is
-	// called with valid UTF-8 and must not keep the bytes. nil: string(b).
-	Key func(b []byte) string
 }
 
 // Decoder reads messages, many from one Read. Its buffer grows only as bytes arrive, and a large one is given back. It
@@ -45,7 +42,7 @@ type Decoder struct {
 	err error // why it is dead
 
 	// the message that was found; what is absent is empty, and only a request has a third
-	key                  string
+	key                  []byte
 	first, second, third Raw
 
 	buf     []byte
@@ -57,7 +54,8 @@ type Decoder struct {
 
 	line    int    // how far the line at pos is searched for its end
 	midLine bool   // the start of that line is handed out as text
-	parsed  []byte // the msgpack of a JSON line's values
+	parsed  []byte // the msgpack of a JSON line's values; what follows it is free
+	arena   []byte // all of what parsed is a part of
 }
 
 // NewDecoder returns a Decoder that reads from r.
@@ -73,7 +71,7 @@ func (d *Decoder) Request() (Request, error) {
 	if err := d.next(false); err != nil {
 		return Request{}, err
 	}
-	r := Request{Key: d.key, Target: d.first}
+	r := Request{Key: string(d.key), Target: d.first}
 	if !d.second.IsNil() {
 		r.Args = d.second
 	}
@@ -88,6 +86,26 @@ func (d *Decoder) Answer() (Answer, error) {
 	if err := d.next(true); err != nil {
 		return Answer{}, err
 	}
+	return d.answer()
+}
+
+// AnswerNow is Answer for what has been read already: ok is false when there is no whole answer in it. What earlier calls
+// returned stays valid.
+func (d *Decoder) AnswerNow() (a Answer, ok bool, err error) {
+	switch {
+	case d.err != nil:
+		return Answer{}, false, d.err
+	case d.pos == len(d.buf):
+		return Answer{}, false, nil
+	case d.find(true):
+		a, err = d.answer()
+		return a, err == nil, err
+	}
+	return Answer{}, false, d.err
+}
+
+// answer is the message that was found.
+func (d *Decoder) answer() (Answer, error) {
 	if d.second.IsNil() {
 		return Answer{Key: d.key, Value: d.first}, nil
 	}
@@ -107,13 +125,7 @@ func (d *Decoder) Answer() (Answer, error) {
 // next finds the next message; text is allowed before an answer.
 func (d *Decoder) next(answer bool) error {
 	for d.err == nil {
-		var found bool
-		if d.cfg.Wire == JSON {
-			found = d.nextLine(answer)
-		} else {
-			found = d.nextTuple(answer)
-		}
-		switch {
+		switch found := d.find(answer); {
 		case found:
 			return nil
 		case d.err == nil:
@@ -123,6 +135,14 @@ func (d *Decoder) next(answer bool) error {
 		}
 	}
 	return d.err
+}
+
+// find finds the next message in what has arrived.
+func (d *Decoder) find(answer bool) bool {
+	if d.cfg.Wire == JSON {
+		return d.nextLine(answer)
+	}
+	return d.nextTuple(answer)
 }
 
 // unread is what has arrived and is not handed out.
@@ -158,6 +178,10 @@ func (d *Decoder) fill(answer bool) error {
 
 // makeRoom moves what is unread to the start of a buffer that has room behind it.
 func (d *Decoder) makeRoom() {
+	if cap(d.arena) > largeBuffer {
+		d.arena = nil
+	}
+	d.parsed = d.arena[:0]
 	rest := d.unread()
 	switch {
 	case cap(d.buf) > largeBuffer && len(rest) <= smallBuffer/2:
@@ -209,7 +233,7 @@ func (d *Decoder) dieOf(cause error, format string, args ...any) error {
 	return d.err
 }
 
-// setKey checks and converts a key.
+// setKey checks a key.
 func (d *Decoder) setKey(b []byte) bool {
 	switch {
 	case len(b) > MaxKey:
@@ -218,11 +242,8 @@ func (d *Decoder) setKey(b []byte) bool {
 	case !utf8.Valid(b):
 		_ = d.die("a key is not valid UTF-8")
 		return false
-	case d.cfg.Key != nil:
-		d.key = d.cfg.Key(b)
-	default:
-		d.key = string(b)
 	}
+	d.key = b
 	return true
 }
 

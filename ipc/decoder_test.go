@@ -267,7 +267,7 @@ func TestAnErrorOfTheReaderInterruptsNothing(t *testing.T) {
 func TestAnErrorWithBytes(t *testing.T) {
 	r := iotest.DataErrReader(io.MultiReader(strings.NewReader("\x92\xa1k\x05\x92\xa1l"), iotest.ErrReader(os.ErrDeadlineExceeded)))
 	d := NewDecoder(r, DecoderConfig{})
-	if a, err := d.Answer(); a.Key != "k" || err != nil {
+	if a, err := d.Answer(); string(a.Key) != "k" || err != nil {
 		t.Fatalf("Answer = %v, %v", a, err)
 	}
 	if _, err := d.Answer(); !errors.Is(err, os.ErrDeadlineExceeded) || KindOf(err) != "" {
@@ -414,9 +414,8 @@ func TestALineOfManyBeginnings(t *testing.T) {
 	}
 }
 
-func TestKeysWithoutACopy(t *testing.T) {
+func TestAnswersWithoutACopy(t *testing.T) {
 	const key = "a key that is in flight"
-	keys := map[string]string{key: key}
 	var b bytes.Buffer
 	e := NewEncoder(&b, Msgpack, Limits{})
 	if err := errors.Join(e.Answer(key, encoded(t, []any{1, "x"})), e.Flush()); err != nil {
@@ -424,13 +423,68 @@ func TestKeysWithoutACopy(t *testing.T) {
 	}
 	message := b.Bytes()
 	r := readFunc(func(p []byte) (int, error) { return copy(p, message), nil })
-	d := NewDecoder(r, DecoderConfig{Key: func(b []byte) string { return keys[string(b)] }})
+	d := NewDecoder(r, DecoderConfig{})
 	if n := testing.AllocsPerRun(1000, func() {
-		if a, err := d.Answer(); err != nil || a.Key != key {
+		if a, err := d.Answer(); err != nil || string(a.Key) != key {
 			t.Fatal(a, err)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations per answer", n)
+	}
+}
+
+// TestAnswerNowReadsNothing: what came with one read is handed out without another one, and stays valid together.
+func TestAnswerNowReadsNothing(t *testing.T) {
+	for _, tt := range []struct {
+		wire  Wire
+		first string // of two reads: two answers and a half
+		rest  string
+	}{
+		{Msgpack, "\x92\xa1a\xa3one" + "text" + "\x92\xa1b\xa3two" + "\x92\xa1c\xa5th", "ree"},
+		{JSON, `["a","one"]` + "\ntext\n" + `["b","two"]` + "\n" + `["c","th`, `ree"]` + "\n"},
+	} {
+		t.Run(string(tt.wire), func(t *testing.T) {
+			reads := []string{tt.first, tt.rest}
+			d := NewDecoder(readFunc(func(p []byte) (int, error) {
+				if len(reads) == 0 {
+					return 0, io.EOF
+				}
+				n := copy(p, reads[0])
+				reads = reads[1:]
+				return n, nil
+			}), DecoderConfig{Wire: tt.wire})
+			if _, ok, err := d.AnswerNow(); ok || err != nil || len(reads) != 2 {
+				t.Fatalf("before any read: %v, %v", ok, err)
+			}
+			var got []string
+			var all []Answer
+			a, err := d.Answer()
+			for ok := err == nil; ok; a, ok, err = d.AnswerNow() {
+				all = append(all, a)
+			}
+			for _, a := range all { // only now: none has overwritten another
+				got = append(got, fmt.Sprintf("%s = %s", a.Key, a.Value))
+			}
+			if want := []string{`a = "one"`, `b = "two"`}; err != nil || !slices.Equal(got, want) || len(reads) != 1 {
+				t.Fatalf("got %q, %v; want %q", got, err, want)
+			}
+			if a, err := d.Answer(); err != nil || string(a.Key) != "c" || a.Value.String() != `"three"` {
+				t.Errorf("third: %s = %s, %v", a.Key, a.Value, err)
+			}
+			if _, ok, err := d.AnswerNow(); ok || err != nil {
+				t.Errorf("at the end: %v, %v", ok, err)
+			}
+			if _, err := d.Answer(); !errors.Is(err, io.EOF) {
+				t.Errorf("end: %v", err)
+			}
+		})
+	}
+	d := NewDecoder(strings.NewReader("\x92\xa1k\x05\x92\x05"), DecoderConfig{})
+	if _, err := d.Answer(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := d.AnswerNow(); ok || KindOf(err) != KindProtocol {
+		t.Errorf("what is no answer: %v, %v", ok, err)
 	}
 }
 

@@ -114,9 +114,9 @@ func ExampleDecoder_Answer() {
 			fmt.Println(err)
 			return
 		case answer.Err != nil:
-			fmt.Println(answer.Key, "failed:", answer.Err)
+			fmt.Printf("%s failed: %v\n", answer.Key, answer.Err)
 		default:
-			fmt.Println(answer.Key, "=", answer.Value)
+			fmt.Printf("%s = %s\n", answer.Key, answer.Value)
 		}
 	}
 	// Output:

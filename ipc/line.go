@@ -133,7 +133,7 @@ func (d *Decoder) candidates(line []byte, yield func(at int) bool) {
 			}
 			asked = true
 		}
-		p := jsonParser{src: line[i+1 : min(len(line), i+1+cutKey)], dst: d.parsed[:0]}
+		p := jsonParser{src: line[i+1 : min(len(line), i+1+cutKey)], dst: d.parsed[len(d.parsed):]}
 		if p.text() != nil {
 			continue
 		}
@@ -165,10 +165,8 @@ func (d *Decoder) parseLine(line []byte, answer bool) error {
 	if len(line) > d.lim.Size {
 		return limitError{"bytes", uint64(len(line)), d.lim.Size}
 	}
-	if cap(d.parsed) > largeBuffer {
-		d.parsed = nil
-	}
-	p := jsonParser{src: line, dst: d.parsed[:0], lim: d.lim}
+	free := d.parsed[len(d.parsed):]
+	p := jsonParser{src: line, dst: free, lim: d.lim}
 	var bounds [4]int // where the values begin, and after the last one where that ends
 	n, most := 0, 4
 	if answer {
@@ -188,7 +186,10 @@ func (d *Decoder) parseLine(line []byte, answer bool) error {
 		n++
 		return p.value(0)
 	})
-	d.parsed = p.dst[:0]
+	if cap(p.dst) > cap(free) {
+		d.arena = p.dst[:0]
+		d.parsed = d.arena
+	}
 	if err != nil {
 		return p.wrap(err)
 	}
@@ -199,6 +200,7 @@ func (d *Decoder) parseLine(line []byte, answer bool) error {
 	if !d.setKey(name.data) {
 		return d.err
 	}
+	d.parsed = p.dst
 	for ; n < len(bounds); n++ {
 		bounds[n] = len(p.dst)
 	}

@@ -53,15 +53,15 @@ func TestProtocolTranscripts(t *testing.T) {
 				t.Fatalf("%s: %v", line[0], err)
 			}
 			if a.Err != nil {
-				err = e.Failure(a.Key, a.Err)
+				err = e.Failure(string(a.Key), a.Err)
 			} else {
-				err = e.Answer(a.Key, a.Value)
+				err = e.Answer(string(a.Key), a.Value)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			again, err := NewDecoder(bytes.NewReader(want), DecoderConfig{}).Answer()
-			if err != nil || again.Key != a.Key || !bytes.Equal(again.Value, a.Value) || (again.Err == nil) != (a.Err == nil) {
+			if err != nil || string(again.Key) != string(a.Key) || !bytes.Equal(again.Value, a.Value) || (again.Err == nil) != (a.Err == nil) {
 				t.Errorf("%s reads as %v, %v", line[0], again, err)
 			}
 		}
@@ -121,7 +121,7 @@ func TestProtocolWorkerInTenLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		a, err := d.Answer() // one at a time: it must have flushed
-		if err != nil || a.Key != tt.key {
+		if err != nil || string(a.Key) != tt.key {
 			t.Fatalf("%s: %v, %v", tt.key, a, err)
 		}
 		if tt.fault != "" && (a.Err == nil || !strings.Contains(a.Err.Error(), tt.fault)) || tt.fault == "" && a.Value.String() != tt.value {

@@ -161,7 +161,8 @@ func (w *worker) after(c *call, o ipc.Outcome) {
 	if c != nil {
 		c.state = callFinished
 	}
-	w.release()
+	w.drop(w.head())
+	w.release() // execLoop looks itself for what there is to do
 	p.mu.Unlock()
 	if c != nil {
 		c.finish(o)

@@ -103,28 +103,31 @@ func (w *worker) hold() {
 	}
 }
 
-// release needs pool.mu. The call that the worker ran is over: the next one begins, and when few are left, more follow.
-func (w *worker) release() {
-	c := w.flight.popFront()
+// drop needs pool.mu. The call that the worker ran is over.
+func (w *worker) drop(c *call) {
+	w.flight.popFront()
 	w.ahead -= c.size()
 	w.handed = max(0, w.handed-1)
-	w.beginHead()
-	if w.ready {
-		w.served++
+	if !w.ready {
+		return
 	}
-	if w.flight.n == 0 {
+	w.served++
+	if w.served == w.limit {
+		w.slot.ask("tasks")
+	}
+}
+
+// release needs pool.mu. Calls of the worker are over: when few are left, more follow. It says whether there is something
+// to write.
+func (w *worker) release() (write bool) {
+	if w.flight.n <= w.window()/2 {
 		w.fill()
 		w.hold()
-	}
-	if w.flight.n <= w.window()/2 || w.handed < w.flight.n {
-		w.wake()
-	}
-	if w.limit > 0 && w.served == w.limit {
-		w.slot.ask("tasks")
 	}
 	if !w.open || w.pool.phase >= drains {
 		w.poke()
 	}
+	return w.handed < w.flight.n
 }
 
 // write writes the tuples, as many as there are at a time.
@@ -143,12 +146,14 @@ func (w *worker) write() {
 	}
 }
 
-// smallTask is the size up to which a task for an idle worker is written by its submitter.
+// smallTask is the size up to which a task is written by who has given it to the worker: its submitter, when the worker
+// is idle, or the reader.
 const smallTask = 4 << 10
 
-// send writes a small call by itself, if that needs no waiting; else it leaves it to the writer.
-func (w *worker) send(c *call) {
-	if c.size() > smallTask || w.out == nil || !w.writing.TryLock() {
+// send writes by itself what waits for the writer, as far as it is small and needs no waiting; the rest it leaves to the
+// writer.
+func (w *worker) send() {
+	if w.out == nil || !w.writing.TryLock() {
 		w.wake()
 		return
 	}
@@ -159,7 +164,10 @@ func (w *worker) send(c *call) {
 // writeSome hands what waits for the writer to the process, in one write; at once, or not at all: then what is left is
 // the writer's. It says whether there may be more. It needs w.writing.
 func (w *worker) writeSome(atOnce bool) (more bool) {
-	for _, c := range w.nextCalls(!atOnce) {
+	if isClosed(w.gone) {
+		return false // what was sent has been counted
+	}
+	for _, c := range w.nextCalls(atOnce) {
 		mark := w.sent.n + int64(w.out.Buffered())
 		var options ipc.Raw
 		if c.own && w.claims.Options {
@@ -195,16 +203,21 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 // givenToAll is the options of a request that every worker is given: it may change what the worker holds.
 var givenToAll = mustEncode(ipc.RequestOptions{All: true})
 
-// nextCalls takes the calls that wait for the writer, and with fill as many more as the worker may have.
-func (w *worker) nextCalls(fill bool) []*call {
+// nextCalls takes the calls that wait for the writer, and as many more as the worker may have; at once, only the small
+// ones in front.
+func (w *worker) nextCalls(atOnce bool) []*call {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if fill && w.open {
+	if !atOnce && w.open {
 		w.fill()
 	}
 	calls := w.batch[:0]
 	for ; w.handed < w.flight.n; w.handed++ {
 		c := w.flight.at(w.handed)
+		if atOnce && c.size() > smallTask {
+			w.wake()
+			break
+		}
 		c.written = true
 		calls = append(calls, c)
 	}

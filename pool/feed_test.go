@@ -116,6 +116,41 @@ func TestCrashOfAFedWorkerCostsOneTask(t *testing.T) {
 	}
 }
 
+// TestFedTasksShareTheTimeOfARead: of answers that come in one read, each has taken its share of the time, and the shares
+// add up to no more than the whole.
+func TestFedTasksShareTheTimeOfARead(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 1, Env: ordered()})
+	warmUp(t, p, 500)
+	var mu sync.Mutex
+	var ran time.Duration
+	none := 0
+	var all sync.WaitGroup
+	const n = 5000
+	all.Add(n)
+	begun := time.Now()
+	for i := range n {
+		err := p.Submit(t.Context(), task(t, strconv.Itoa(i), "echo"), func(o ipc.Outcome) {
+			mu.Lock()
+			defer mu.Unlock()
+			defer all.Done()
+			if o.Err != nil || o.Queued < 0 || o.Ran < 0 {
+				t.Errorf("outcome = %+v", o)
+			}
+			ran += o.Ran
+			if o.Ran == 0 {
+				none++
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.Wait()
+	if whole := time.Since(begun); ran > whole || none > n/100 {
+		t.Errorf("the shares are %v of %v, and %d of %d tasks have none", ran, whole, none, n)
+	}
+}
+
 func TestTimeoutOfAFedTaskCountsFromItsTurn(t *testing.T) {
 	p, _ := start(t, pool.Config{Workers: 1, Env: ordered()})
 	warmUp(t, p, 500)

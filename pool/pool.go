@@ -200,7 +200,7 @@ func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) e
 	p.mu.Unlock()
 
 	if w != nil {
-		w.send(c)
+		w.send()
 	}
 	if grow {
 		p.grow()

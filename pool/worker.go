@@ -1,12 +1,7 @@
 package pool
 
 import (
-	"bytes"
-	"errors"
-	"io"
-	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"fandango/internal/proc"
@@ -37,10 +32,12 @@ type worker struct {
 
 	writing sync.Mutex // held by who writes to stdin: the writer, or the submitter of a small task
 	out     *ipc.Encoder
+	batch   []*call // for nextCalls, again and again
+
+	answers []heard // the reader's, again and again
 
 	// Guarded by pool.mu.
 	flight   deque         // the calls that it has, in order; it runs the first
-	batch    []*call       // for nextCalls, again and again
 	handed   int           // of flight, how many the writer has or has written
 	ahead    int           // bytes of flight
 	pace     time.Duration // what a task took lately
@@ -285,92 +282,6 @@ func (w *worker) enter() {
 	w.slot.readies <- w
 }
 
-// read takes answers from the worker until its stdout ends or breaks the protocol.
-func (w *worker) read() {
-	d := ipc.NewDecoder(source{w.process.Stdout}, ipc.DecoderConfig{
-		Wire:   w.pool.cfg.Wire,
-		Limits: w.pool.cfg.Limits,
-		Oldest: w.oldest,
-		Text:   w.wrote,
-	})
-	for {
-		a, err := d.Answer()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			select {
-			case w.empty <- struct{}{}:
-			case <-w.gone:
-				return
-			}
-			if !<-w.onward {
-				return
-			}
-			continue
-		}
-		if err == nil {
-			err = w.answer(a)
-		}
-		if err != nil {
-			w.broken <- err
-			return
-		}
-	}
-}
-
-// oldest is the key of the oldest task in flight.
-func (w *worker) oldest() (string, bool) {
-	w.pool.mu.Lock()
-	defer w.pool.mu.Unlock()
-	c := w.head()
-	if c == nil {
-		return "", false
-	}
-	return c.task.Key, true
-}
-
-// wrote is told what the worker wrote to stdout that is no answer.
-func (w *worker) wrote(text []byte) {
-	allowed, lost := w.text.allow(len(text))
-	if !allowed {
-		return
-	}
-	w.pool.cfg.Log.Warn("worker wrote text to stdout", "worker", w.slot.name, "text", quote(text), "lost", lost)
-	w.pool.cfg.Event(Text{Worker: w.slot.name, Text: bytes.Clone(text), Lost: lost})
-}
-
-// answer matches one answer to the call that the worker runs, and tells its outcome.
-func (w *worker) answer(a ipc.Answer) error {
-	p := w.pool
-	p.mu.Lock()
-	c := w.head()
-	if c == nil || c.begun.IsZero() || a.Key != c.task.Key {
-		p.mu.Unlock()
-		return ipc.Errorf(ipc.KindProtocol, "it answered key %s, which is not in flight on it", quote([]byte(a.Key)))
-	}
-	withdrawn := c.state == callFinished
-	c.state = callFinished
-	p.cleared(c.task.Key)
-	o := ipc.Outcome{
-		Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: time.Since(c.begun),
-	}
-	w.pace += (o.Ran - w.pace) / 8
-	w.release()
-	sick := p.sickSince != nil && w.ready
-	p.mu.Unlock()
-
-	if a.Err != nil {
-		o.Err = a.Err
-	} else {
-		o.Value = bytes.Clone(a.Value) // the decoder's buffer is used again
-	}
-	if !withdrawn {
-		c.finish(o)
-	}
-	if sick {
-		p.recovered()
-	}
-	return nil
-}
-
 // state needs pool.mu.
 func (w *worker) state() State {
 	switch {
@@ -382,19 +293,4 @@ func (w *worker) state() State {
 		return StateBusy
 	}
 	return StateReady
-}
-
-// source reads a pipe. Once its deadline has passed it gives what is in the pipe, and os.ErrDeadlineExceeded when that
-// is nothing: so a deadline in the past means "read what is there, and stop".
-type source struct{ f *os.File }
-
-func (s source) Read(b []byte) (int, error) {
-	n, err := s.f.Read(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return proc.ReadNow(s.f, b)
-	}
-	if errors.Is(err, os.ErrClosed) || errors.Is(err, syscall.EIO) {
-		return n, io.EOF
-	}
-	return n, err
 }

@@ -215,9 +215,9 @@ func (t *talk) listen(w Worker) (*ipc.Answer, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case a.Key != expected:
+		case string(a.Key) != expected:
 			return nil, ipc.Errorf(ipc.KindProtocol, "it answered key %.40q, which was not asked", a.Key)
-		case a.Key != ipc.KeyHello:
+		case string(a.Key) != ipc.KeyHello:
 			a.Value = slices.Clone(a.Value)
 			return &a, nil
 		}

@@ -60,7 +60,7 @@ func start(b *testing.B, program string) (end func()) {
 	if err := enc.Flush(); err != nil {
 		b.Fatal(err)
 	}
-	if a, err := ipc.NewDecoder(out, ipc.DecoderConfig{}).Answer(); err != nil || a.Key != ipc.KeyHello || a.Err != nil {
+	if a, err := ipc.NewDecoder(out, ipc.DecoderConfig{}).Answer(); err != nil || string(a.Key) != ipc.KeyHello || a.Err != nil {
 		b.Fatalf("%s answers %v, %v", program, a, err)
 	}
 	return func() {

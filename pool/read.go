@@ -1,0 +1,168 @@
+package pool
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"fandango/internal/proc"
+	"fandango/ipc"
+)
+
+// read takes answers from the worker until its stdout ends or breaks the protocol.
+func (w *worker) read() {
+	d := ipc.NewDecoder(source{w.process.Stdout}, ipc.DecoderConfig{
+		Wire:   w.pool.cfg.Wire,
+		Limits: w.pool.cfg.Limits,
+		Oldest: w.oldest,
+		Text:   w.wrote,
+	})
+	for {
+		err := w.hear(d)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			select {
+			case w.empty <- struct{}{}:
+			case <-w.gone:
+				return
+			}
+			if !<-w.onward {
+				return
+			}
+			continue
+		}
+		if err != nil {
+			w.broken <- err
+			return
+		}
+	}
+}
+
+// heard is an answer, and what becomes of its call.
+type heard struct {
+	answer    ipc.Answer
+	call      *call
+	outcome   ipc.Outcome
+	withdrawn bool // the call has an outcome already
+}
+
+// hear waits for an answer, and takes all those that have come with it.
+func (w *worker) hear(d *ipc.Decoder) error {
+	defer func() {
+		clear(w.answers)
+		w.answers = w.answers[:0]
+	}()
+	a, err := d.Answer()
+	for ok := err == nil; ok; a, ok, err = d.AnswerNow() {
+		w.answers = append(w.answers, heard{answer: a})
+	}
+	if len(w.answers) == 0 {
+		return err
+	}
+	if wrong := w.answer(w.answers); wrong != nil {
+		return wrong
+	}
+	return err
+}
+
+// oldest is the key of the oldest task in flight whose answer has not been heard.
+func (w *worker) oldest() (string, bool) {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	i := len(w.answers)
+	if i >= w.flight.n {
+		return "", false
+	}
+	return w.flight.at(i).task.Key, true
+}
+
+// wrote is told what the worker wrote to stdout that is no answer.
+func (w *worker) wrote(text []byte) {
+	allowed, lost := w.text.allow(len(text))
+	if !allowed {
+		return
+	}
+	w.pool.cfg.Log.Warn("worker wrote text to stdout", "worker", w.slot.name, "text", quote(text), "lost", lost)
+	w.pool.cfg.Event(Text{Worker: w.slot.name, Text: bytes.Clone(text), Lost: lost})
+}
+
+// answer matches answers to the calls that the worker runs, in order, gives the worker more, and tells the outcomes.
+func (w *worker) answer(answers []heard) (err error) {
+	p := w.pool
+	p.mu.Lock()
+	n := w.match(answers)
+	if n < len(answers) {
+		err = ipc.Errorf(ipc.KindProtocol, "it answered key %s, which is not in flight on it", quote(answers[n].answer.Key))
+	}
+	write := n > 0 && w.release()
+	sick := n > 0 && p.sickSince != nil && w.ready
+	p.mu.Unlock()
+
+	if write {
+		w.send()
+	}
+	for i := range answers[:n] {
+		h := &answers[i]
+		if h.withdrawn {
+			continue
+		}
+		if h.answer.Err != nil {
+			h.outcome.Err = h.answer.Err
+		} else {
+			h.outcome.Value = bytes.Clone(h.answer.Value) // the decoder's buffer is used again
+		}
+		h.call.finish(h.outcome)
+	}
+	if sick {
+		p.recovered()
+	}
+	return err
+}
+
+// match needs pool.mu. It takes the calls of the answers out of flight, and says how many have been in flight. The time
+// since the first of them began is divided among them: the reader does not see when each was written.
+func (w *worker) match(answers []heard) (n int) {
+	now := time.Now()
+	for n < len(answers) {
+		c := w.head()
+		if c == nil || !c.written || string(answers[n].answer.Key) != c.task.Key {
+			break
+		}
+		h := &answers[n]
+		h.call, h.withdrawn = c, c.state == callFinished
+		c.state = callFinished
+		w.pool.cleared(c.task.Key)
+		ran := max(0, now.Sub(c.begun)) / time.Duration(len(answers)-n)
+		h.outcome = ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: ran}
+		w.pace += (ran - w.pace) / 8
+		n++
+		w.drop(c)
+		if next := w.head(); n < len(answers) && next != nil && next.written {
+			if next.state != callFinished {
+				next.attempts++
+			}
+			if next.begun = c.begun.Add(ran); next.begun.Before(next.queued) {
+				next.begun = next.queued
+			}
+		}
+	}
+	w.beginHead()
+	return n
+}
+
+// source reads a pipe. Once its deadline has passed it gives what is in the pipe, and os.ErrDeadlineExceeded when that
+// is nothing: so a deadline in the past means "read what is there, and stop".
+type source struct{ f *os.File }
+
+func (s source) Read(b []byte) (int, error) {
+	n, err := s.f.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return proc.ReadNow(s.f, b)
+	}
+	if errors.Is(err, os.ErrClosed) || errors.Is(err, syscall.EIO) {
+		return n, io.EOF
+	}
+	return n, err
+}
