@@ -98,7 +98,7 @@ func (w Worker) call(ctx context.Context, task ipc.Task) (ipc.Raw, error) {
 	}
 	var talking, writing sync.WaitGroup
 	talking.Go(func() { t.read(w) })
-	talking.Go(func() { _, _ = io.Copy(&t.stderr, source{process.Stderr}) })
+	talking.Go(func() { _, _ = io.Copy(&t.stderr, proc.Rest{File: process.Stderr}) })
 	writing.Go(func() { t.write(hello, request) })
 	why := t.await(ctx, w.timeout())
 
@@ -201,12 +201,12 @@ func (t *talk) write(hello, request []byte) {
 func (t *talk) read(w Worker) {
 	t.answer, t.err = t.listen(w)
 	close(t.over)
-	_, _ = io.Copy(io.Discard, source{t.process.Stdout})
+	_, _ = io.Copy(io.Discard, proc.Rest{File: t.process.Stdout})
 }
 
 func (t *talk) listen(w Worker) (*ipc.Answer, error) {
 	expected := ipc.KeyHello
-	d := ipc.NewDecoder(source{t.process.Stdout}, ipc.DecoderConfig{
+	d := ipc.NewDecoder(proc.Rest{File: t.process.Stdout}, ipc.DecoderConfig{
 		Wire: w.Wire, Limits: w.Limits,
 		Oldest: func() (string, bool) { return expected, true },
 	})
@@ -359,20 +359,6 @@ func (t *talk) verdict(why *ipc.Error, exit *ipc.Exit) (ipc.Raw, error) {
 	}
 	why.Exit = exit
 	return nil, why
-}
-
-// source reads a pipe; after its deadline, what is there and no more.
-type source struct{ f *os.File }
-
-func (s source) Read(b []byte) (int, error) {
-	n, err := s.f.Read(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		n, err = proc.ReadNow(s.f, b)
-	}
-	if errors.Is(err, os.ErrClosed) {
-		return n, io.EOF
-	}
-	return n, err
 }
 
 // tail keeps the end of what is written to it.

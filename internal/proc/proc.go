@@ -9,6 +9,7 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -180,6 +181,20 @@ func closeAll(files []*os.File) {
 			_ = f.Close()
 		}
 	}
+}
+
+// Rest reads a pipe; after its deadline, what is there and no more. A pipe that was closed has ended.
+type Rest struct{ File *os.File }
+
+func (r Rest) Read(b []byte) (int, error) {
+	n, err := r.File.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		n, err = ReadNow(r.File, b)
+	}
+	if errors.Is(err, os.ErrClosed) {
+		return n, io.EOF
+	}
+	return n, err
 }
 
 // PID is the number of the process, which is also that of its group.
