@@ -88,6 +88,21 @@ func (c *Cron) Next(after time.Time) time.Time {
 	return time.Unix(max(wall-at.offset, at.start), 0).In(c.zone) // in a gap: its end
 }
 
+// Match reports whether the line names the minute that at lies in; or the second, when it has a field for the second. A time
+// in a gap of the clocks is named by the minute at its end, as Next has it. Nothing names @every and @reboot.
+func (c *Cron) Match(at time.Time) bool {
+	if c.every > 0 || c.once {
+		return false
+	}
+	unit := int64(60)
+	if c.second != 1 {
+		unit = 1
+	}
+	begin := at.Unix() - ((at.Unix()%unit + unit) % unit)
+	next := c.Next(time.Unix(begin-1, 0))
+	return !next.IsZero() && next.Unix() < begin+unit
+}
+
 // Upcoming returns the next n of its times after after; fewer, when it does not come as often.
 func (c *Cron) Upcoming(after time.Time, n int) []time.Time {
 	var times []time.Time

@@ -20,6 +20,7 @@ declare -A wrong=(
   [master]=fandango/pool
   [periodic]=fandango/ipc
   [polled]=fandango/periodic
+  [crontab]=fandango/pool
   [mainloop]=fandango/ipc
   [tasklet]=fandango/pool
   [cmd/master]=fandango/schedule
