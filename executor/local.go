@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fandango/ipc"
@@ -25,7 +26,8 @@ type LocalRunner struct {
 	e Executor
 	n int
 
-	wake chan struct{} // 1-buffered: there is something in the queue
+	wake    chan struct{} // 1-buffered: there is something in the queue
+	pending atomic.Int64
 
 	mu      sync.Mutex   // guards the rest
 	queue   []*localTask // the oldest first, with those that have ended and not been skipped yet
@@ -100,6 +102,7 @@ func (r *LocalRunner) Submit(ctx context.Context, task ipc.Task, done func(ipc.O
 		return ipc.Errorf(ipc.KindQueueFull, "%d tasks are waiting, and no more may", r.Queue)
 	}
 	r.waiting++
+	r.pending.Add(1)
 	t.watch()
 	r.queue = append(r.queue, t)
 	r.tidy()
@@ -107,6 +110,9 @@ func (r *LocalRunner) Submit(ctx context.Context, task ipc.Task, done func(ipc.O
 	r.tell()
 	return nil
 }
+
+// Pending is how many tasks were accepted and have no outcome yet.
+func (r *LocalRunner) Pending() int { return int(r.pending.Load()) }
 
 // tidy needs r.mu. It takes those that have ended out of the queue, when they are the most of it: no worker may come by.
 func (r *LocalRunner) tidy() {
@@ -305,5 +311,6 @@ func (t *localTask) settle(o ipc.Outcome) {
 	if o.Queued == 0 {
 		o.Queued = time.Since(t.since)
 	}
+	t.runner.pending.Add(-1)
 	t.done(o)
 }

@@ -135,6 +135,9 @@ func (c *call) endRun() {
 func (c *call) finish(o ipc.Outcome) {
 	stopAll(c.expiry, c.unhook)
 	stopAll(c.clock, nil)
+	if !c.own {
+		c.pool.pending.Add(-1)
+	}
 	c.done(o)
 }
 
@@ -182,6 +185,17 @@ func (q *deque) remove(c *call) {
 			q.n--
 			q.ring[(q.head+q.n)&(len(q.ring)-1)] = nil
 			return
+		}
+	}
+}
+
+// keep takes out all but some.
+func (q *deque) keep(which func(*call) bool) {
+	all := *q
+	*q = deque{}
+	for i := range all.n {
+		if c := all.at(i); which(c) {
+			q.pushBack(c)
 		}
 	}
 }

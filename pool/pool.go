@@ -9,6 +9,7 @@ package pool
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fandango/internal/proc"
@@ -24,6 +25,8 @@ type Pool struct {
 	draining  chan struct{} // closed: start nothing new
 	graceOver chan struct{} // closed: running tasks have had their time
 	aborted   chan struct{} // closed: end now
+
+	pending atomic.Int64 // accepted calls that are not finished
 
 	mu      sync.Mutex // guards what follows, and the fields of calls, workers and slots that say so
 	queue   deque      // waiting calls, and withdrawn ones that have not been skipped yet
@@ -195,6 +198,7 @@ func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) e
 		p.mu.Unlock()
 		return err
 	}
+	p.pending.Add(1)
 	w := p.place(c, false)
 	grow := w == nil && p.wantsMore()
 	p.mu.Unlock()
@@ -262,6 +266,9 @@ func (p *Pool) Workers() []Worker {
 	return list
 }
 
+// Pending is how many tasks were accepted and have no outcome yet; those of broadcasts are not counted.
+func (p *Pool) Pending() int { return int(p.pending.Load()) }
+
 // takeIdle needs p.mu.
 func (p *Pool) takeIdle() *worker {
 	n := len(p.idle)
@@ -303,6 +310,10 @@ func (p *Pool) place(c *call, front bool) *worker {
 		queue.pushFront(c)
 	} else {
 		queue.pushBack(c)
+		const few = 64
+		if queue.n > few+2*p.waiting { // no worker may come by who skips the withdrawn ones
+			queue.keep(func(c *call) bool { return c.state == callWaiting })
+		}
 	}
 	return nil
 }

@@ -468,6 +468,39 @@ func waitState(t *testing.T, p *pool.Pool, want pool.State) {
 	t.Fatalf("workers are %+v, none ever %s", p.Workers(), want)
 }
 
+// What is withdrawn while no worker comes by must not stay: a queue could grow without end.
+func TestWithdrawnTasksLeaveTheQueue(t *testing.T) {
+	p, err := pool.New(pool.Config{Command: proctest.Command("worker"), Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := task(t, "k", strings.Repeat("x", 10_000))
+	memory := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := memory()
+	for range 20_000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		told := make(chan ipc.Outcome, 1)
+		one := text
+		one.Target = slices.Clone(text.Target)
+		if err := p.Submit(ctx, one, func(o ipc.Outcome) { told <- o }); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		<-told
+	}
+	if after := memory(); after > before+20<<20 {
+		t.Errorf("20,000 withdrawn tasks of 10 KB keep %d MB", (after-before)>>20)
+	}
+	if n := p.Pending(); n != 0 {
+		t.Errorf("%d tasks are pending", n)
+	}
+}
+
 func TestCancel(t *testing.T) {
 	p, _ := start(t, pool.Config{Workers: 1})
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -135,6 +135,31 @@ func cancelsWaiting(t *testing.T, s *scene) {
 	s.want(behind, "")
 }
 
+func counts(t *testing.T, s *scene) {
+	t.Helper()
+	counter, ok := s.runner.(interface{ Pending() int })
+	if !ok {
+		t.Skip("it does not count")
+	}
+	s.run()
+	ctx, cancel := context.WithCancel(t.Context())
+	var tickets []*ticket
+	for i := range 5 {
+		tickets = append(tickets, s.accept(ctx, s.do(Hang, i)))
+	}
+	_ = s.submit(t.Context(), ipc.Task{Key: ipc.KeyHello}) // is refused
+	if n := counter.Pending(); n != 5 {
+		t.Errorf("%d tasks are pending, want 5", n)
+	}
+	cancel()
+	for _, ticket := range tickets {
+		s.want(ticket, ipc.KindCancelled)
+	}
+	if n := counter.Pending(); n != 0 {
+		t.Errorf("%d tasks are pending, want none", n)
+	}
+}
+
 // submitsInDone sends the next task from done, as a layer above does: a runner that holds its lock there hangs.
 func submitsInDone(t *testing.T, s *scene) {
 	t.Helper()

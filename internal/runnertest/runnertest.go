@@ -75,6 +75,7 @@ func Test(t *testing.T, k Kit) {
 		{"KeysThatNobodyMayUseAreRefused", true, refusesKeys},
 		{"CancelledWhileItRuns", true, cancelsRunning},
 		{"CancelledWhileItWaits", !k.Boundless, cancelsWaiting},
+		{"PendingIsWhatHasNoOutcome", true, counts},
 		{"DoneMaySubmit", true, submitsInDone},
 		{"AFullQueueIsRefused", k.Queue > 0, fillsTheQueue},
 		{"TheEndIsToldToEach", true, ends},
