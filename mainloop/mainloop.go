@@ -4,7 +4,7 @@
 // A [Queue] takes funcs from any goroutine and never makes them wait. Its Run gives the loop one, through the one func
 // that every toolkit has for this (fyne.Do, glib.IdleAdd, a send to the channel that the loop reads), and the next when
 // that has returned, so what else the loop has to do comes in between. [Deliver] and [Latest] make callbacks whose values
-// arrive there.
+// arrive there; [Queue.Call] as the Deliver of a master's Config brings it all callbacks of that master.
 package mainloop
 
 import (
@@ -18,6 +18,7 @@ type Queue struct {
 	post func(func())
 	cfg  Config
 	wake chan struct{} // 1-buffered: there is something waiting
+	over chan struct{} // closed: Run is over
 
 	mu      sync.Mutex // guards what follows
 	waiting []func()
@@ -51,7 +52,7 @@ func New(post func(func()), cfg Config) *Queue {
 	if post == nil {
 		panic("mainloop: New without a func that reaches the loop")
 	}
-	return &Queue{post: post, cfg: cfg, wake: make(chan struct{}, 1)}
+	return &Queue{post: post, cfg: cfg, wake: make(chan struct{}, 1), over: make(chan struct{})}
 }
 
 // Put lets f run on the loop, after all that were put before it. It never waits, so it may be called from the loop, and
@@ -72,6 +73,23 @@ func (q *Queue) Put(f func()) error {
 	default:
 	}
 	return nil
+}
+
+// Call is Put, and waits until f has returned; or until Run is over, and then f has not begun and never will. So it must
+// not be called on the loop. It is what a master's Config.Deliver wants: then its callbacks run on the loop.
+func (q *Queue) Call(f func()) {
+	returned := make(chan struct{})
+	err := q.Put(func() {
+		defer close(returned) // also when f panics or ends the goroutine
+		f()
+	})
+	if err != nil {
+		return
+	}
+	select {
+	case <-returned:
+	case <-q.over:
+	}
 }
 
 // Len is how many funcs wait. The one that runs is not counted.
@@ -137,6 +155,7 @@ func (q *Queue) begin() bool {
 func (q *Queue) end() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	close(q.over)
 	q.ended, q.waiting, q.busy, q.done = true, nil, false, 0
 }
 

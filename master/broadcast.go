@@ -31,6 +31,10 @@ func (m *Master) Broadcast(ctx context.Context, t ipc.Task, keep bool, then func
 	if err != nil {
 		return err
 	}
+	if then != nil && m.cfg.Deliver != nil {
+		here, key := then, t.Key
+		then = func(all []ipc.Outcome) { m.elsewhere(func(Value) { here(all) })(Value{Key: key}) }
+	}
 	return m.broadcast(ctx, t, keep, then)
 }
 

@@ -95,7 +95,7 @@ func (m *Master) Add(e Entry) error {
 		return err
 	}
 	added := newEntry(task)
-	added.then, added.expire, added.once = e.Then, e.Expire, e.Once
+	added.then, added.expire, added.once = m.elsewhere(e.Then), e.Expire, e.Once
 	switch {
 	case e.Task.Policy == ipc.PolicyReject:
 		return ipc.Errorf(ipc.KindInput, "key %s: an entry cannot have the policy reject", quote(task.Key))

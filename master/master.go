@@ -26,6 +26,11 @@ type Config struct {
 	Grace time.Duration
 	// Slow is how long a callback may take before it is counted and reported as slow. 0: 1 s.
 	Slow time.Duration
+	// Deliver runs each callback somewhere else, such as on the loop of a window toolkit: it is given the callback as a
+	// func, calls it once, and returns when that has returned; it may return without calling it when that place is gone.
+	// The Call of a mainloop.Queue is such a func. It may be called from many goroutines. nil: callbacks run on
+	// goroutines of the master's.
+	Deliver func(callback func())
 	// Event is told what happens beside the values. It is called from many goroutines and must not block. nil: nobody is
 	// told.
 	Event func(Event)
@@ -75,6 +80,10 @@ var background = context.Background()
 // When Send returns an error, the task was not accepted and then is not called: it is of kind queue-full, closed,
 // cancelled or input. Send never blocks.
 func (m *Master) Send(ctx context.Context, t ipc.Task, then func(Value)) error {
+	return m.send(ctx, t, m.elsewhere(then))
+}
+
+func (m *Master) send(ctx context.Context, t ipc.Task, then func(Value)) error {
 	t, err := prepare(t)
 	if err != nil {
 		return err
@@ -113,9 +122,20 @@ func (m *Master) Send(ctx context.Context, t ipc.Task, then func(Value)) error {
 // Submit makes a Master an [ipc.Runner]: it is a Send whose callback gets the outcome. So ipc.Do waits for a send, an
 // ipc.Target calls through the tables, and pool.Map runs a sequence through them.
 //
-// The callback of a Send may take as long as it likes, and so may done here.
+// The callback of a Send may take as long as it likes, and so may done here. It is no user's code, so Config.Deliver has
+// nothing to do with it.
 func (m *Master) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
-	return m.Send(ctx, t, func(v Value) { done(v.Outcome) })
+	return m.send(ctx, t, func(v Value) { done(v.Outcome) })
+}
+
+// elsewhere is a callback that runs where Config.Deliver wants it.
+func (m *Master) elsewhere(then func(Value)) func(Value) {
+	if then == nil || m.cfg.Deliver == nil {
+		return then
+	}
+	return func(v Value) {
+		m.cfg.Deliver(func() { m.call(v.Key, then, v) }) // call, because a panic would be that loop's
+	}
 }
 
 // prepare checks a task, and makes equal tasks equal in their bytes.
