@@ -94,7 +94,7 @@ var testedPackage = regexp.MustCompile(`(?m)^ok\s+fandango/(\S+)`)
 func pages(t *testing.T) []string {
 	t.Helper()
 	list := []string{"README.md", "CONTRIBUTING.md", "DESIGN.md", "ipc/PROTOCOL.md"}
-	for _, room := range []string{"examples", "cmd"} {
+	for _, room := range []string{"docs", "examples", "cmd"} {
 		err := filepath.WalkDir(room, func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:

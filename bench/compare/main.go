@@ -1,0 +1,82 @@
+// Command compare measures fandango beside its peers and beside two raw pipes: the same work for each, in turn, several
+// rounds in one run, because an absolute figure drifts from run to run and from machine to machine. It prints one table of
+// ratios. docs/performance.md shows one, and says how each peer is driven; make compare is how it is run.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	f := flag.NewFlagSet("compare", flag.ExitOnError)
+	rounds := f.Int("rounds", 5, "how often each peer has its turn")
+	each := f.Duration("each", 500*time.Millisecond, "about how long one turn measures")
+	only := f.String("only", "", "a regular expression: of the figures, those whose name it matches")
+	list := f.Bool("list", false, "print the names of the figures")
+	log := f.String("log", "", "a file that keeps what was measured; figures that are not measured now come from there")
+	doc := f.String("doc", "", "a Markdown page whose table is replaced")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	names, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	if *rounds < 1 || *each <= 0 || f.NArg() > 0 {
+		return errors.New("-rounds and -each are above 0, and no words follow")
+	}
+	var wanted []figure
+	for _, fig := range figures {
+		if names.MatchString(fig.name) {
+			wanted = append(wanted, fig)
+		}
+	}
+	if *list {
+		for _, fig := range wanted {
+			fmt.Printf("%-20s %s\n", fig.name, fig.title)
+		}
+		return nil
+	}
+
+	dir, err := os.MkdirTemp("", "fandango-compare-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	kit, err := build(ctx, dir)
+	if err != nil {
+		return err
+	}
+	records, err := readLog(*log)
+	if err != nil {
+		return err
+	}
+	r := &runner{kit: kit, rounds: *rounds, each: *each, out: map[string]bool{}}
+	measured, err := r.all(ctx, wanted)
+	records = renewed(records, measured)
+	err = errors.Join(err, writeLog(*log, records))
+	table := tableOf(records, kit.notes())
+	fmt.Print(table)
+	if err == nil && *doc != "" {
+		err = replaceTable(*doc, table)
+	}
+	return err
+}
