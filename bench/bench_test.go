@@ -1,6 +1,8 @@
 //go:build unix
 
-// Package bench measures the road of a task end to end, through real processes and beside its physical limit.
+// Package bench measures the road of a task end to end, through real processes and beside its physical limit, and those
+// stretches of it that no package has a benchmark of; docs/performance.md says which command runs which. The comparison
+// with others is in compare, and what drives them in peers.
 package bench
 
 import (
@@ -47,6 +49,7 @@ func BenchmarkSync(b *testing.B) {
 			p := start(b, 1)
 			payload := make([]byte, size.bytes)
 			b.SetBytes(int64(size.bytes))
+			b.ReportAllocs()
 			for i := uint64(0); b.Loop(); i++ {
 				if _, err := ipc.Do(b.Context(), p, task(b, payload, i)); err != nil {
 					b.Fatal(err)
@@ -64,6 +67,7 @@ func BenchmarkPipelined(b *testing.B) {
 				p := start(b, workers)
 				payload := make([]byte, size.bytes)
 				b.SetBytes(int64(size.bytes))
+				b.ReportAllocs()
 				room := make(chan struct{}, max(64, (4<<20)/size.bytes)) // in flight
 				var failed error
 				var once sync.Once
