@@ -13,7 +13,8 @@ import (
 //
 // Its methods may be called from many goroutines, before, while and after it runs.
 type Loop[T any] struct {
-	ring func(item T, now time.Time)
+	ring func(items []T, now time.Time)
+	due  []T           // what rings now; its capacity is how many may do so at a time
 	base time.Time     // times are kept as nanoseconds since then
 	wake chan struct{} // 1-buffered: an item is due before the loop would look
 
@@ -35,7 +36,21 @@ const awake = math.MinInt64
 // early. An item rings once for each time that it was set to; ring may call Set for the next one. It must not block. An
 // item that is moved or removed in the very moment when it is due may still ring.
 func NewLoop[T any](ring func(item T, now time.Time)) *Loop[T] {
-	return &Loop[T]{ring: ring, base: time.Now(), wake: make(chan struct{}, 1), until: awake}
+	return newLoop(1, func(items []T, now time.Time) { ring(items[0], now) })
+}
+
+// NewBatchLoop is NewLoop for many items: ring is called for up to BatchSize of those that are due, the earliest first.
+// The slice is ring's until it returns. An item that is moved or removed by the ringing of one before it in the batch
+// rings all the same.
+func NewBatchLoop[T any](ring func(items []T, now time.Time)) *Loop[T] {
+	return newLoop(BatchSize, ring)
+}
+
+// BatchSize is how many items ring at a time in a Loop that NewBatchLoop made.
+const BatchSize = 64
+
+func newLoop[T any](batch int, ring func(items []T, now time.Time)) *Loop[T] {
+	return &Loop[T]{ring: ring, due: make([]T, 0, batch), base: time.Now(), wake: make(chan struct{}, 1), until: awake}
 }
 
 // Add puts an item in, due at at. The zero time: not yet; Set says when.
@@ -90,9 +105,10 @@ func (l *Loop[T]) Run(ctx context.Context) {
 	defer timer.Stop()
 	now := time.Now()
 	for ctx.Err() == nil {
-		item, due, wait := l.next(now)
-		if due {
-			l.ring(item, now)
+		wait := l.next(now)
+		if len(l.due) > 0 {
+			l.ring(l.due, now)
+			clear(l.due)
 			continue
 		}
 		timer.Reset(wait - time.Since(now)) // ringing may have taken a while
@@ -105,22 +121,27 @@ func (l *Loop[T]) Run(ctx context.Context) {
 	}
 }
 
-// next takes out an item that is due at now, or says how long to sleep.
-func (l *Loop[T]) next(now time.Time) (item T, due bool, wait time.Duration) {
+// next takes out what is due at now, or says how long to sleep when nothing is.
+func (l *Loop[T]) next(now time.Time) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.heap.len() == 0 {
-		l.until = math.MaxInt64
-		return item, false, math.MaxInt64
+	l.due = l.due[:0]
+	for since := int64(now.Sub(l.base)); len(l.due) < cap(l.due); {
+		wait, l.until = math.MaxInt64, math.MaxInt64
+		if l.heap.len() > 0 {
+			wait, l.until = time.Duration(l.heap.at[0]-since), l.heap.at[0]
+		}
+		if wait > 0 {
+			break
+		}
+		slot := l.heap.slot[0]
+		l.heap.remove(slot)
+		l.due = append(l.due, l.item[slot])
 	}
-	if wait = time.Duration(l.heap.at[0]) - now.Sub(l.base); wait > 0 {
-		l.until = l.heap.at[0]
-		return item, false, wait
+	if len(l.due) > 0 {
+		l.until = awake
 	}
-	l.until = awake
-	slot := l.heap.slot[0]
-	l.heap.remove(slot)
-	return l.item[slot], true, 0
+	return wait
 }
 
 func (l *Loop[T]) owns(id ID) bool {

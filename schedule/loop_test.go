@@ -67,6 +67,34 @@ func TestLoopRingsInOrderAndInTime(t *testing.T) {
 	})
 }
 
+func TestBatchLoopRingsAllThatIsDueInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 3*schedule.BatchSize + 1
+		start := time.Now()
+		var sizes, rung []int
+		var l *schedule.Loop[int]
+		ids := make([]schedule.ID, many)
+		l = schedule.NewBatchLoop(func(items []int, now time.Time) {
+			sizes, rung = append(sizes, len(items)), append(rung, items...)
+			if len(rung) == many {
+				l.Set(ids[0], now.Add(time.Second))
+				l.Remove(ids[1])
+			}
+		})
+		for i := range ids {
+			ids[i] = l.Add(i, start.Add(-time.Duration(i)))
+		}
+		during(t, l, time.Minute, nil)
+		want := []int{schedule.BatchSize, schedule.BatchSize, schedule.BatchSize, 1, 1}
+		if !slices.Equal(sizes, want) {
+			t.Fatalf("batches of %v, want %v", sizes, want)
+		}
+		if !slices.IsSortedFunc(rung[:many], func(a, b int) int { return b - a }) || rung[many] != 0 {
+			t.Errorf("rung %v, want the earliest first, and 0 again", rung)
+		}
+	})
+}
+
 func TestLoopNeedsNoTimeToSetAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -192,26 +220,4 @@ func TestLoopAgainstAModel(t *testing.T) {
 			rt.Fatalf("rung %v, want %v", got, want)
 		}
 	})
-}
-
-func BenchmarkLoopMillion(b *testing.B) {
-	ctx, cancel := context.WithCancel(b.Context())
-	const items = 1_000_000
-	start := time.Now().Add(-time.Hour)
-	n := 0
-	var l *schedule.Loop[int]
-	ids := make([]schedule.ID, items)
-	l = schedule.NewLoop(func(i int, _ time.Time) {
-		if n++; n >= b.N {
-			cancel()
-			return
-		}
-		l.Set(ids[i], start.Add(time.Duration(items+n)))
-	})
-	for i := range ids {
-		ids[i] = l.Add(i, start.Add(time.Duration(i*7919%items)))
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	l.Run(ctx)
 }
