@@ -121,7 +121,7 @@ func (c *core) revoke(b *broadcast) bool {
 		return false
 	}
 	b.over = true
-	b.place.leave()
+	c.broadcasts.drop(&b.place)
 	c.stats.Held--
 	c.stats.Refused++
 	return true
@@ -133,13 +133,13 @@ func (c *core) answered(b *broadcast, all []ipc.Outcome, now time.Time) {
 		return
 	}
 	b.over = true
-	b.place.leave()
+	c.broadcasts.drop(&b.place)
 	if b.then == nil {
 		c.stats.Held--
 		return
 	}
 	then := b.then
-	w := &waiter{run: &run{row: c.row(b.key), at: now, over: true}, then: func(Value) { then(all) }}
+	w := &waiter{run: &run{row: c.row(b.key), result: &result{at: now}, over: true}, then: func(Value) { then(all) }}
 	w.place.it = w
 	c.deliver(w)
 }

@@ -79,7 +79,7 @@ func (c *core) countermand(o *order) (keys []string, ok bool) {
 	o.epoch = nil
 	c.orders--
 	e.orders = slices.DeleteFunc(e.orders, func(x *order) bool { return x == o })
-	for _, row := range c.rows {
+	for row := range c.rows.all {
 		if row.owes(e) {
 			keys = append(keys, row.key)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"time"
+	"unique"
 
 	"fandango/ipc"
 	"fandango/schedule"
@@ -16,13 +17,15 @@ const laneLength = 64
 // nothing outside but the alarms. What is to be done outside they leave in start, speak and effects.
 type core struct {
 	limit   int           // Config.Queue
-	options *ipc.Options  // of the last task that came in
+	options *ipc.Options  // of the last send
+	kind    *kind         // of the last entry
 	lane    int           // laneLength
 	slow    time.Duration // Config.Slow
 	alarm   alarms
 
-	rows       map[string]*row
-	gens       uint64                     // the last generation given to a row
+	base       time.Time // see instant
+	rows       index
+	worker     unique.Handle[string]      // of the last outcome that was kept
 	watches    map[<-chan struct{}]*watch // the contexts of the waiters
 	viewKey    map[string][]*view         // who watches a key
 	viewAll    []*view                    // who watches all
@@ -69,43 +72,41 @@ type effects struct {
 	released []*order             // Commands that may begin, or never will
 }
 
-// row is all that is known of a key.
-type row struct {
-	key   string
-	gen   uint64     // changes when the key is added or popped: older runs do not write to it
-	entry *entry     // nil: not added
-	data  *datum     // nil: nothing kept
-	eye   *eye       // nil: nobody watches
-	run   *run       // with the runner, or in core.start; nil: none
-	wait  list[*run] // behind it, in order
-
-	out         list[*waiter] // those with an outcome, in order
-	undelivered int32         // in out, or being called
-	held        bool          // it is in core.speak, or a hand is at it
-	turn        node[*row]    // in core.speak
-}
-
 // run is one task on its way to its outcome, and those who wait for it.
 type run struct {
 	row     *row
 	target  ipc.Raw
 	args    ipc.Raw
 	options *ipc.Options
-	gen     uint64
 	waiters list[*waiter]
 	place   node[*run] // in row.wait or core.start
+	leash   *leash
+	since   instant       // since then it waits behind another one
+	queued  time.Duration // how long it waited behind others
+	result  *result       // nil: it has none, or nobody is to be called
 
-	ctx      context.Context
-	cancel   context.CancelFunc // nil: it cannot be cancelled
-	deadline schedule.ID        // rings when it has waited too long
-
+	gen       uint32 // of the row, when it was accepted
 	keep      bool
-	cancelled bool        // nobody waits for it any more
-	over      bool        // it has its outcome
-	at        time.Time   // since then it waits behind another one; or then it got its outcome
-	outcome   ipc.Outcome // before it has one, Queued is how long it waited behind others
+	cancelled bool // nobody waits for it any more
+	over      bool // it has its outcome
 
 	first waiter // most runs have only one
+}
+
+// leash is what may end a run early.
+type leash struct {
+	ctx      context.Context    //nolint:containedctx // of the one run
+	cancel   context.CancelFunc // nil: it cannot be cancelled
+	deadline schedule.ID        // rings when it has waited too long
+}
+
+// loose is the leash of all runs that nothing ends early.
+var loose = &leash{ctx: background}
+
+// result is an outcome that somebody is to be told.
+type result struct {
+	ipc.Outcome
+	at time.Time
 }
 
 // waiter is someone who is owed an outcome: the caller of a Send, or an entry.
@@ -115,8 +116,8 @@ type waiter struct {
 	then    func(Value) // may be nil
 	entry   *entry      // nil: a send
 	epoch   *epoch      // of a send
-	shared  ipc.Shared
-	skipped int // see Value.Skipped
+	skipped int32       // see Value.Skipped
+	shared  share
 
 	watching *watching // nil: its context never ends
 }
@@ -135,11 +136,13 @@ type watch struct {
 	over    bool        // nobody waits with it any more
 }
 
-func newCore(cfg Config, alarm alarms) core {
+func newCore(cfg Config, alarm alarms, now time.Time) core {
 	e := &epoch{}
 	c := core{
-		options: &ipc.Options{}, limit: cfg.Queue, lane: laneLength, slow: cfg.Slow, alarm: alarm,
-		rows: map[string]*row{}, watches: map[<-chan struct{}]*watch{}, viewKey: map[string][]*view{}, gated: map[*row]struct{}{},
+		options: &ipc.Options{}, kind: &kind{}, limit: cfg.Queue, lane: laneLength, slow: cfg.Slow, alarm: alarm,
+		base:    now.Add(-1), // so that no instant is 0
+		worker:  unique.Make(""),
+		watches: map[<-chan struct{}]*watch{}, viewKey: map[string][]*view{}, gated: map[*row]struct{}{},
 		oldest: e, newest: e,
 	}
 	c.slowID = alarm.Add(watchman{}, time.Time{})
@@ -148,11 +151,12 @@ func newCore(cfg Config, alarm alarms) core {
 
 // ask is a task that comes in, checked.
 type ask struct {
-	task   ipc.Task
-	then   func(Value)
-	ctx    context.Context
-	cancel context.CancelFunc // nil: ctx never ends
-	done   <-chan struct{}    // of the caller's context; nil: it never ends
+	task    ipc.Task
+	then    func(Value)
+	options *ipc.Options // shared already; nil: those of task
+	ctx     context.Context
+	cancel  context.CancelFunc // nil: ctx never ends
+	done    <-chan struct{}    // of the caller's context; nil: it never ends
 }
 
 // send accepts a task or says why not. A run that is to begin now is returned, for the caller to give to the runner. A
@@ -162,7 +166,14 @@ func (c *core) send(a *ask, now time.Time) (r *run, fresh *watch, err error) {
 		c.stats.Refused++
 		return nil, nil, err
 	}
-	row := c.row(a.task.Key)
+	row := c.rows.get(a.task.Key)
+	switch {
+	case row != nil:
+	case a.task.Keep:
+		row = c.row(a.task.Key)
+	default:
+		row = c.visit(a.task.Key)
+	}
 	r, w, begin := c.enqueue(row, a, nil, now)
 	if w == nil {
 		c.stats.Refused++
@@ -193,21 +204,10 @@ func (c *core) admit(key string) error {
 	return nil
 }
 
-// row returns the row of a key; a new one when there is none.
-func (c *core) row(key string) *row {
-	r := c.rows[key]
-	if r == nil {
-		c.gens++
-		r = &row{key: key, gen: c.gens}
-		c.rows[key] = r
-	}
-	return r
-}
-
 // enqueue finds or makes the run for a task, and puts a waiter there. It returns no waiter when the policy refuses.
 // With begin, the run is row.run and must be given to the runner.
 func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *waiter, begin bool) {
-	pending := row.pending()
+	pending := row.newest()
 	policy := a.task.Policy
 	if pending != nil && policy != ipc.PolicyEach {
 		oldest := row.run
@@ -222,14 +222,10 @@ func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *wa
 			return pending, c.join(pending, a, e), false
 		}
 	}
-	r = &run{
-		row: row, target: a.task.Target, args: a.task.Args, options: c.share(&a.task.Options),
-		gen: row.gen, keep: a.task.Keep, ctx: a.ctx, cancel: a.cancel,
-	}
-	r.place.it = r
+	r = c.begin(row, a)
 	w = &r.first
 	w.then, w.entry = a.then, e
-	c.attach(w, r, ipc.SharedNone)
+	c.attach(w, r, alone)
 	c.waiting++
 	if pending == nil && !c.full(row) {
 		row.run = r
@@ -238,15 +234,34 @@ func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *wa
 	if policy == ipc.PolicyLatest {
 		c.overtake(row, r)
 	}
-	r.at = now
+	r.since = c.instant(now)
 	row.wait.push(&r.place)
 	if row.run == nil {
 		c.gated[row] = struct{}{}
 	}
 	if d := r.options.Deadline; d > 0 {
-		r.deadline = c.alarm.Add(r, now.Add(d))
+		r.leash = &leash{r.leash.ctx, r.leash.cancel, c.alarm.Add(r, now.Add(d))}
 	}
 	return r, w, false
+}
+
+// begin makes a run.
+func (c *core) begin(row *row, a *ask) *run {
+	row.busy()
+	r := &row.room
+	if row.lent {
+		r = &run{}
+	}
+	row.lent = true
+	r.row, r.target, r.args, r.options = row, a.task.Target, a.task.Args, a.options
+	r.gen, r.keep, r.place.it = row.gen, a.task.Keep, r
+	if r.options == nil {
+		r.options = c.share(&a.task.Options)
+	}
+	if r.leash = loose; a.ctx != background {
+		r.leash = &leash{ctx: a.ctx, cancel: a.cancel}
+	}
+	return r
 }
 
 // share keeps options once that are those of the last task, too: mostly they are.
@@ -266,13 +281,13 @@ func (r *run) task() ipc.Task {
 // join adds a waiter to a pending run.
 func (c *core) join(r *run, a *ask, e *entry) *waiter {
 	w := &waiter{then: a.then, entry: e}
-	c.attach(w, r, ipc.SharedJoined)
+	c.attach(w, r, joined)
 	c.waiting++
 	r.keep = r.keep || a.task.Keep
 	return w
 }
 
-func (c *core) attach(w *waiter, r *run, shared ipc.Shared) {
+func (c *core) attach(w *waiter, r *run, shared share) {
 	w.place.it, w.run, w.shared = w, r, shared
 	r.waiters.push(&w.place)
 }
@@ -284,8 +299,8 @@ func (c *core) overtake(row *row, r *run) {
 			continue
 		}
 		for w := range old.waiters.all {
-			w.place.leave()
-			c.attach(w, r, ipc.SharedOvertaken)
+			old.waiters.drop(&w.place)
+			c.attach(w, r, overtaken)
 		}
 		r.keep = r.keep || old.keep
 		c.drop(old)
@@ -314,7 +329,7 @@ func (c *core) retract(r *run, err error, now time.Time, fx *effects) bool {
 	w := &r.first
 	tell := w.run == r && !r.over
 	if tell {
-		w.place.leave()
+		r.waiters.drop(&w.place)
 		c.settle(w, fx)
 		c.waiting--
 		c.stats.Accepted--
@@ -341,29 +356,32 @@ func (c *core) done(r *run, o ipc.Outcome, now time.Time, fx *effects) {
 
 // conclude gives a run its outcome, which goes to the data table and to all who wait.
 func (c *core) conclude(r *run, o ipc.Outcome, now time.Time, fx *effects) {
-	o.Queued += r.outcome.Queued
-	r.outcome, r.at, r.over = o, now, true
-	c.store(r)
+	o.Queued += r.queued
+	r.over = true
+	c.store(r, &o, now)
 	var e *entry
 	for w := range r.waiters.all {
-		c.end(w, fx)
 		if w.entry != nil {
 			e = w.entry
 		}
+		if w.then != nil && r.result == nil {
+			r.result = &result{o, now}
+		}
+		r.waiters.drop(&w.place)
+		c.end(w, o.Err, fx)
 	}
-	if e != nil {
-		c.again(e, now, fx)
+	if e != nil && r.row.entry == e {
+		c.again(r.row, now, fx)
 	}
-	r.target, r.args, r.ctx, r.cancel = nil, nil, nil, nil // its outcome may wait for a callback; this need not
+	r.target, r.args, r.leash = nil, nil, loose // its outcome may wait for a callback; this need not
 }
 
 // end puts a waiter, whose run has its outcome, in line for its callback.
-func (c *core) end(w *waiter, fx *effects) {
-	w.place.leave()
+func (c *core) end(w *waiter, err error, fx *effects) {
 	c.waiting--
 	if w.entry == nil {
 		c.settle(w, fx)
-		c.stats.count(w.run.outcome.Err)
+		c.stats.count(err)
 	} else {
 		c.skip(w)
 	}
@@ -377,6 +395,7 @@ func (c *core) end(w *waiter, fx *effects) {
 // deliver puts a waiter in line for its callback.
 func (c *core) deliver(w *waiter) {
 	row := w.run.row
+	row.busy()
 	row.out.push(&w.place)
 	row.undelivered++
 	c.stats.Undelivered++
@@ -392,7 +411,7 @@ func (c *core) settle(w *waiter, fx *effects) {
 		return
 	}
 	g := w.watching.watch
-	w.watching.place.leave()
+	g.waiters.drop(&w.watching.place)
 	if !g.waiters.empty() {
 		return
 	}
@@ -417,21 +436,21 @@ func (c *core) forget(w *waiter) {
 func (c *core) leave(w *waiter, err error, cancel bool, now time.Time, fx *effects) {
 	r := w.run
 	row := r.row
-	w.place.leave()
-	w.run, w.shared = &run{row: row, outcome: ipc.Outcome{Err: err}, at: now, over: true}, ipc.SharedNone
-	c.end(w, fx)
+	r.waiters.drop(&w.place)
+	w.run, w.shared = &run{row: row, leash: loose, result: &result{ipc.Outcome{Err: err}, now}, over: true}, alone
+	c.end(w, err, fx)
 	switch {
 	case !r.waiters.empty():
-	case r.place.in != nil:
+	case r.place.stands():
 		c.drop(r)
 		if row.run == r {
 			row.run = nil
 			c.advance(row, now, fx)
 		}
 		c.tidy(row)
-	case cancel && r.cancel != nil:
+	case cancel && r.leash.cancel != nil:
 		r.cancelled = true
-		fx.cancel = append(fx.cancel, r.cancel)
+		fx.cancel = append(fx.cancel, r.leash.cancel)
 	}
 }
 
@@ -444,8 +463,12 @@ func (c *core) withdraw(g *watch, cause error, now time.Time, fx *effects) {
 
 // drop takes out a run that has not begun.
 func (c *core) drop(r *run) {
-	r.place.leave()
-	c.alarm.Remove(r.deadline)
+	if r.row.run == r {
+		c.start.drop(&r.place)
+	} else {
+		r.row.wait.drop(&r.place)
+	}
+	c.alarm.Remove(r.leash.deadline)
 	if len(c.gated) > 0 && r.row.wait.empty() {
 		delete(c.gated, r.row)
 	}
@@ -463,10 +486,10 @@ func (c *core) advance(row *row, now time.Time, fx *effects) {
 		}
 		r := row.wait.first()
 		c.drop(r)
-		r.outcome.Queued = now.Sub(r.at)
+		r.queued = now.Sub(c.time(r.since))
 		if r.options.Deadline > 0 {
 			left := *r.options
-			if left.Deadline -= r.outcome.Queued; left.Deadline <= 0 {
+			if left.Deadline -= r.queued; left.Deadline <= 0 {
 				c.conclude(r, ipc.Outcome{Err: late(r)}, now, fx)
 				continue
 			}
@@ -479,21 +502,13 @@ func (c *core) advance(row *row, now time.Time, fx *effects) {
 
 // ring ends a run that has waited for too long behind others.
 func (r *run) ring(c *core, now time.Time, fx *effects) {
-	if r.place.in != &r.row.wait {
+	if !r.place.stands() || r.row.run == r {
 		return // it has begun, or everybody has left
 	}
 	c.drop(r)
-	r.outcome.Queued = now.Sub(r.at)
+	r.queued = now.Sub(c.time(r.since))
 	c.conclude(r, ipc.Outcome{Err: late(r)}, now, fx)
 	c.tidy(r.row)
-}
-
-// tidy forgets a row of which nothing is left.
-func (c *core) tidy(row *row) {
-	if !row.kept() && row.run == nil && row.wait.empty() && row.undelivered == 0 {
-		delete(c.rows, row.key)
-		delete(c.gated, row)
-	}
 }
 
 // open begins the time in which a hand stays. It ends with close, so that none outlives Run.
@@ -503,11 +518,11 @@ func (c *core) open(time.Time, *effects) { c.staying = true }
 func (c *core) close(now time.Time, fx *effects) {
 	c.closed, c.staying = true, false
 	for r := range c.start.all {
-		r.place.leave()
+		c.drop(r)
 		r.row.run = nil
 		c.conclude(r, ipc.Outcome{Err: closed("key " + quote(r.row.key))}, now, fx)
 	}
-	for _, row := range c.rows {
+	for row := range c.rows.all {
 		for r := range row.wait.all {
 			c.drop(r)
 			c.conclude(r, ipc.Outcome{Err: closed("key " + quote(row.key))}, now, fx)
@@ -521,13 +536,13 @@ func (c *core) close(now time.Time, fx *effects) {
 
 // abandon ends what the runner has not ended.
 func (c *core) abandon(now time.Time, fx *effects) {
-	for _, row := range c.rows {
+	for row := range c.rows.all {
 		r := row.run
 		if r == nil {
 			continue
 		}
-		if r.cancel != nil {
-			fx.cancel = append(fx.cancel, r.cancel)
+		if r.leash.cancel != nil {
+			fx.cancel = append(fx.cancel, r.leash.cancel)
 		}
 		row.run = nil
 		c.conclude(r, ipc.Outcome{Err: ipc.Errorf(ipc.KindClosed, "key %s: the master ended while it ran", quote(row.key))}, now, fx)
@@ -547,31 +562,6 @@ func (c *core) quiet() bool {
 // Command waits for outcomes, nothing does: the callback that holds up its key may be the one that called Command.
 func (c *core) full(row *row) bool { return int(row.undelivered) >= c.lane && c.orders == 0 }
 
-// kept returns the row of a key in the data table; nil when there is none.
-func (c *core) kept(key string) *row {
-	if row := c.rows[key]; row != nil && row.kept() {
-		return row
-	}
-	return nil
-}
-
-func (row *row) kept() bool { return row.entry != nil || row.data != nil }
-
-// pending is the newest run of a row.
-func (row *row) pending() *run {
-	if !row.wait.empty() {
-		return row.wait.last()
-	}
-	return row.run
-}
-
-// runs ranges over what is pending, the oldest first.
-func (row *row) runs(yield func(*run) bool) {
-	if row.run == nil || yield(row.run) {
-		row.wait.all(yield)
-	}
-}
-
 // joinable reports whether someone who comes now may have this run's outcome. After an add or a pop only the runs of
 // the new time count.
 func (r *run) joinable() bool { return !r.cancelled && r.gen == r.row.gen }
@@ -583,7 +573,7 @@ func (r *run) equal(t ipc.Task) bool {
 
 func late(r *run) error {
 	return ipc.Errorf(ipc.KindExpired, "key %s: had not begun %v after it was sent: others of its key came first",
-		quote(r.row.key), r.outcome.Queued.Round(time.Millisecond))
+		quote(r.row.key), r.queued.Round(time.Millisecond))
 }
 
 func closed(what string) error {

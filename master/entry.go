@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -25,24 +26,33 @@ type Entry struct {
 	Then func(Value)
 }
 
-// entry is an Entry at work.
+// entry is an Entry at work, in 160 bytes.
 type entry struct {
-	row     *row
-	target  ipc.Raw
-	args    ipc.Raw
-	options *ipc.Options
-	then    func(Value)
-	every   schedule.Every
-	expire  time.Duration
+	call   ipc.Raw // its target, and then its args
+	split  uint32  // where the args begin
+	missed uint32
+	kind   *kind
+	then   func(Value)
+	every  schedule.Every
+	due    instant     // the next run; 0: none
+	timer  schedule.ID // rings then, or when a pause ends
+	own    *ownPause   // nil: it never had one
 
-	due     time.Time   // the next run; zero: none
-	timer   schedule.ID // rings then, or when a pause ends
-	pending *waiter     // its run that has no outcome
-	queued  *waiter     // its outcome that waits for the callback
-	missed  int
-	own     *ownPause // nil: it never had one
-	once    bool
-	paused  bool // it was due while paused
+	datum datum // row.data, when there is any
+}
+
+// resident is an entry with a row for its key, which is used when there is none: what is touched together stands
+// together.
+type resident struct {
+	row
+	entry entry
+}
+
+// kind is what an entry has in common with many others.
+type kind struct {
+	ipc.Options
+	expire time.Duration
+	once   bool
 }
 
 // ownPause is the pause of one entry.
@@ -51,20 +61,25 @@ type ownPause struct {
 	resumed time.Time // when it last went on
 }
 
-// latest are the options of most entries, which share them.
-var latest = ipc.Options{Policy: ipc.PolicyLatest}
-
-func newEntry(t ipc.Task) *entry {
-	e := &entry{target: t.Target, args: t.Args, options: &latest}
-	if t.Options != latest {
-		options := t.Options
-		e.options = &options
+func newResident(t ipc.Task) *resident {
+	call := t.Target // which is not copied when it is all
+	if t.Args != nil {
+		call = append(append(make(ipc.Raw, 0, len(t.Target)+len(t.Args)), t.Target...), t.Args...)
 	}
-	return e
+	return &resident{
+		row:   row{key: t.Key, traffic: idle},
+		entry: entry{call: call, split: uint32(len(t.Target))}, //nolint:gosec // a wire has no targets of 4 GiB
+	}
 }
 
+// task is what an entry asks for, but for its key.
 func (e *entry) task() ipc.Task {
-	return ipc.Task{Key: e.row.key, Target: e.target, Args: e.args, Options: *e.options}
+	t := ipc.Task{Target: e.call[:e.split:e.split]}
+	if int(e.split) < len(e.call) {
+		t.Args = e.call[e.split:]
+	}
+	t.Policy, t.Keep = e.kind.Policy, e.kind.Keep
+	return t
 }
 
 // pause holds entries back.
@@ -94,15 +109,15 @@ func (m *Master) Add(e Entry) error {
 	if err != nil {
 		return err
 	}
-	added := newEntry(task)
-	added.then, added.expire, added.once = m.elsewhere(e.Then), e.Expire, e.Once
+	added := newResident(task)
+	added.entry.then = m.elsewhere(e.Then)
 	switch {
 	case e.Task.Policy == ipc.PolicyReject:
 		return ipc.Errorf(ipc.KindInput, "key %s: an entry cannot have the policy reject", quote(task.Key))
 	case e.Expire < 0:
 		return ipc.Errorf(ipc.KindInput, "key %s: expire must not be negative, as %v is; 0 means never", quote(task.Key), e.Expire)
 	case e.Every != 0:
-		if added.every, err = schedule.NewEvery(e.Every); err != nil {
+		if added.entry.every, err = schedule.NewEvery(e.Every); err != nil {
 			return ipc.Errorf(ipc.KindInput, "key %s: %w", quote(task.Key), err)
 		}
 	}
@@ -112,61 +127,75 @@ func (m *Master) Add(e Entry) error {
 	if m.core.closed {
 		return closed("key " + quote(task.Key))
 	}
-	m.core.add(task.Key, added, now, &fx)
+	m.core.add(added, kind{task.Options, e.Expire, e.Once}, now, &fx)
 	return nil
 }
 
-func (c *core) add(key string, e *entry, now time.Time, fx *effects) {
-	row := c.row(key)
-	c.clear(row, "added anew", now, fx)
-	row = c.row(key) // clear may have left nothing
-	e.row, row.entry = row, e
-	e.due = now
-	e.timer = c.alarm.Add(e, now)
+func (c *core) add(r *resident, k kind, now time.Time, fx *effects) {
+	if row := c.rows.get(r.key); row != nil {
+		c.clear(row, "added anew", now, fx)
+	}
+	row := c.rows.get(r.key)
+	if row == nil { // clear may have left nothing
+		row = &r.row
+		c.rows.add(row)
+	}
+	if *c.kind != k {
+		c.kind = &k
+	}
+	e := &r.entry
+	e.kind, row.entry = c.kind, e
+	e.due = c.instant(now)
+	e.timer = c.alarm.Add(row, now)
 	c.changed(row, now)
 }
 
 // clear begins a new time for a row: nothing of the old one is stored any more.
 func (c *core) clear(row *row, why string, now time.Time, fx *effects) {
-	c.gens++
-	row.gen = c.gens
+	row.gen++
 	e := row.entry
-	row.entry, row.data = nil, nil
+	row.entry, row.data, row.late = nil, nil, false
 	c.changed(row, now)
 	if e != nil {
 		c.alarm.Remove(e.timer)
-		if e.pending != nil {
+		if row.pending != nil {
 			err := &ipc.Error{Kind: ipc.KindCancelled, Message: "key " + quote(row.key) + " was " + why + " while its run was pending"}
-			c.leave(e.pending, err, false, now, fx)
+			c.leave(row.pending, err, false, now, fx)
+		}
+		if row.queued != nil {
+			row.queued = nil // what comes now is not in place of it
 		}
 	}
 	c.tidy(row)
 }
 
 // ring runs an entry, when it is due and nothing holds it back; else it sees to it that it rings again.
-func (e *entry) ring(c *core, now time.Time, fx *effects) {
-	if e.row.entry != e || c.closed || e.pending != nil || e.due.IsZero() || now.Before(e.due) {
+func (row *row) ring(c *core, now time.Time, fx *effects) {
+	e := row.entry
+	if e == nil || c.closed || row.pending != nil || e.due == 0 || c.instant(now) < e.due {
 		return
 	}
 	if until, paused := c.paused(e, now); paused {
-		e.paused = true
+		row.late = true
 		c.alarm.Set(e.timer, until) // or, when until is zero, never
 		return
 	}
 	missed := 0
 	if e.every.Period() == 0 {
-		e.due = time.Time{}
+		e.due = 0
 	} else {
-		e.due, missed = e.every.Next(e.due, now)
+		var next time.Time
+		next, missed = e.every.Next(c.time(e.due), now)
+		e.due = c.instant(next)
 	}
-	if missed > 0 && !e.paused { // what was due while paused is not missed
-		e.missed += missed
+	if missed > 0 && !row.late { // what was due while paused is not missed
+		e.missed = uint32(min(uint64(e.missed)+uint64(missed), math.MaxUint32))
 		c.stats.Missed += uint64(missed)
-		fx.events = append(fx.events, Missed{Key: e.row.key, Runs: missed})
+		fx.events = append(fx.events, Missed{Key: row.key, Runs: missed})
 	}
-	e.paused = false
-	r, w, begin := c.enqueue(e.row, &ask{task: e.task(), then: e.then, ctx: background}, e, now)
-	e.pending = w
+	row.late = false
+	r, w, begin := c.enqueue(row, &ask{task: e.task(), options: &e.kind.Options, then: e.then, ctx: background}, e, now)
+	row.pending = w
 	if begin {
 		c.start.push(&r.place)
 	}
@@ -174,29 +203,31 @@ func (e *entry) ring(c *core, now time.Time, fx *effects) {
 
 // skip lets the callback of an entry go on to the newest outcome, when an older one still waits for it.
 func (c *core) skip(w *waiter) {
-	e := w.entry
-	e.pending = nil
-	if old := e.queued; old != nil {
-		old.place.leave()
+	row := w.run.row
+	row.busy()
+	row.pending = nil
+	if old := row.queued; old != nil {
+		row.out.drop(&old.place)
 		w.skipped = old.skipped + 1
-		e.row.undelivered--
+		row.undelivered--
 		c.stats.Undelivered--
 	}
 	if w.then != nil {
-		e.queued = w
+		row.queued = w
 	}
 }
 
 // again sets the next run of an entry, when one has ended.
-func (c *core) again(e *entry, now time.Time, fx *effects) {
-	if e.row.entry != e || e.due.IsZero() || c.closed {
+func (c *core) again(row *row, now time.Time, fx *effects) {
+	e := row.entry
+	if e.due == 0 || c.closed {
 		return
 	}
-	if now.Before(e.due) {
-		c.alarm.Set(e.timer, e.due)
+	if c.instant(now) < e.due {
+		c.alarm.Set(e.timer, c.time(e.due))
 		return
 	}
-	e.ring(c, now, fx)
+	row.ring(c, now, fx)
 }
 
 // paused reports whether an entry is held back, and until when; the zero time: until it is resumed.
@@ -250,7 +281,7 @@ func (m *Master) Pause(d time.Duration, keys ...string) error {
 	if d < 0 {
 		return ipc.Errorf(ipc.KindInput, "a pause must not be negative, as %v is; 0 means until resumed", d)
 	}
-	return m.choose(keys, func(c *core, chosen []*entry, now time.Time, fx *effects) { c.hold(d, chosen, now, fx) })
+	return m.choose(keys, func(c *core, chosen []*row, now time.Time, fx *effects) { c.hold(d, chosen, now, fx) })
 }
 
 // Resume ends the pause of some keys; when none is named, every pause. A key that was due meanwhile runs once. A pause of
@@ -260,17 +291,17 @@ func (m *Master) Resume(keys ...string) error {
 }
 
 // choose finds the entries of some keys and does something with them; with none, when no key is named.
-func (m *Master) choose(keys []string, do func(c *core, chosen []*entry, now time.Time, fx *effects)) error {
+func (m *Master) choose(keys []string, do func(c *core, chosen []*row, now time.Time, fx *effects)) error {
 	var fx effects
 	now := m.lock()
 	defer m.unlock(&fx)
-	var chosen []*entry
+	var chosen []*row
 	var unknown []string
 	for _, key := range keys {
-		if row := m.core.rows[key]; row == nil || row.entry == nil {
+		if row := m.core.rows.get(key); row == nil || row.entry == nil {
 			unknown = append(unknown, quote(key))
 		} else {
-			chosen = append(chosen, row.entry)
+			chosen = append(chosen, row)
 		}
 	}
 	if unknown != nil {
@@ -281,16 +312,16 @@ func (m *Master) choose(keys []string, do func(c *core, chosen []*entry, now tim
 }
 
 // hold pauses some entries, or all when none is chosen.
-func (c *core) hold(d time.Duration, chosen []*entry, now time.Time, fx *effects) {
+func (c *core) hold(d time.Duration, chosen []*row, now time.Time, fx *effects) {
 	p := pause{on: true}
 	if d > 0 {
 		p.until = now.Add(d)
 	}
-	for _, e := range chosen {
-		if e.own == nil {
-			e.own = &ownPause{}
+	for _, row := range chosen {
+		if row.entry.own == nil {
+			row.entry.own = &ownPause{}
 		}
-		e.own.pause = p
+		row.entry.own.pause = p
 	}
 	if len(chosen) == 0 {
 		c.pause = p
@@ -299,15 +330,15 @@ func (c *core) hold(d time.Duration, chosen []*entry, now time.Time, fx *effects
 }
 
 // resume ends the pause of some entries, or every pause when none is chosen.
-func (c *core) resume(chosen []*entry, now time.Time, fx *effects) {
-	for _, e := range chosen {
-		e.resume(now)
+func (c *core) resume(chosen []*row, now time.Time, fx *effects) {
+	for _, row := range chosen {
+		row.entry.resume(now)
 	}
 	if len(chosen) == 0 {
 		if c.pause.on {
 			c.pause, c.resumed = pause{}, c.pause.end(now)
 		}
-		for _, row := range c.rows {
+		for row := range c.rows.all {
 			if row.entry != nil {
 				row.entry.resume(now)
 			}
@@ -331,17 +362,17 @@ func (e *entry) pausing() (p pause) {
 }
 
 // rearrange sets the timers of some entries, or of all when none is chosen, after a change of their pauses.
-func (c *core) rearrange(chosen []*entry, now time.Time, fx *effects) {
-	for _, e := range chosen {
-		e.ring(c, now, fx)
-		c.notice(e.row, now)
+func (c *core) rearrange(chosen []*row, now time.Time, fx *effects) {
+	for _, row := range chosen {
+		row.ring(c, now, fx)
+		c.notice(row, now)
 	}
 	if len(chosen) > 0 {
 		return
 	}
-	for _, row := range c.rows {
+	for row := range c.rows.all {
 		if row.entry != nil {
-			row.entry.ring(c, now, fx)
+			row.ring(c, now, fx)
 			c.notice(row, now)
 		}
 	}

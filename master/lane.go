@@ -64,11 +64,11 @@ func (c *core) take(h *hand, now time.Time) (w *waiter) {
 	if row == nil {
 		return nil
 	}
-	row.turn.leave()
+	c.speak.drop(&row.turn)
 	w = row.out.first()
-	w.place.leave()
-	if w.entry != nil {
-		w.entry.queued = nil
+	row.out.drop(&w.place)
+	if row.queued == w {
+		row.queued = nil
 	}
 	h.row, h.at, h.since, h.told = row, w, now, false
 	c.seeking--
@@ -116,7 +116,7 @@ func (c *core) panicked(now time.Time) bool {
 func (c *core) rest(h *hand) (stay bool) {
 	c.seeking--
 	if stay = c.staying && c.spare == nil; !stay {
-		h.place.leave()
+		c.hands.drop(&h.place)
 		return false
 	}
 	if h.wake == nil {
@@ -153,15 +153,15 @@ func (watchman) ring(c *core, now time.Time, fx *effects) {
 // value is what a callback gets.
 func (w *waiter) value() Value {
 	r := w.run
-	v := Value{Key: r.row.key, Outcome: r.outcome, At: r.at, State: Fresh, Skipped: w.skipped}
-	if w.shared != ipc.SharedNone {
-		v.Shared = w.shared
+	v := Value{Key: r.row.key, Outcome: r.result.Outcome, At: r.result.at, State: Fresh, Skipped: int(w.skipped)}
+	if w.shared != alone {
+		v.Shared = w.shared.word()
 	}
 	if v.Err != nil {
 		v.State = Failed
 	}
 	if e := w.entry; e != nil {
-		v.Every, v.Expire, v.Missed = e.every.Period(), e.expire, e.missed
+		v.Every, v.Expire, v.Missed = e.every.Period(), e.kind.expire, int(e.missed)
 	}
 	return v
 }
@@ -179,7 +179,7 @@ func (m *Master) work(h *hand) {
 		m.mu.Lock()
 		m.core.returned(h, now, &fx)
 		m.core.seeking--
-		h.place.leave()
+		m.core.hands.drop(&h.place)
 		m.unlock(&fx)
 	}()
 	for !over {
@@ -196,8 +196,8 @@ func (m *Master) step(h *hand) bool {
 		m.core.returned(h, now, &fx)
 	}
 	if r := m.core.start.first(); r != nil {
-		r.place.leave()
-		task, ctx := r.task(), r.ctx // while nobody ends the run
+		m.core.start.drop(&r.place)
+		task, ctx := r.task(), r.leash.ctx // while nobody ends the run
 		m.unlock(&fx)
 		if err := m.runner.Submit(ctx, task, func(o ipc.Outcome) { m.done(r, o) }); err != nil {
 			m.done(r, ipc.Outcome{Err: err})

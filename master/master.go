@@ -62,8 +62,8 @@ func New(r ipc.Runner, cfg Config) *Master {
 		cfg.Slow = time.Second
 	}
 	m := &Master{runner: r, cfg: cfg, quiet: make(chan struct{}), gone: make(chan struct{})}
-	m.loop = schedule.NewLoop(m.ring)
-	m.core = newCore(cfg, m.loop)
+	m.loop = schedule.NewBatchLoop(m.ring)
+	m.core = newCore(cfg, m.loop, time.Now())
 	return m
 }
 
@@ -193,10 +193,12 @@ func (m *Master) done(r *run, o ipc.Outcome) {
 }
 
 // ring is called by the loop with what is due.
-func (m *Master) ring(a alarm, _ time.Time) {
+func (m *Master) ring(all []alarm, _ time.Time) {
 	var fx effects
 	now := m.lock()
-	a.ring(&m.core, now, &fx)
+	for _, a := range all {
+		a.ring(&m.core, now, &fx)
+	}
 	m.unlock(&fx)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -294,7 +295,7 @@ var modelKeys = []string{"a", "b"}
 // after does what a Master does when the mutex is free, and compares.
 func (x *twin) after(fx *effects) {
 	for r := range x.c.start.all {
-		r.place.leave()
+		x.c.start.drop(&r.place)
 		x.begin(r)
 	}
 	for _, o := range fx.released {
@@ -314,15 +315,15 @@ func (x *twin) begin(r *run) {
 // learn tells the model of the entry runs that the core has asked for.
 func (x *twin) learn() {
 	for _, key := range modelKeys {
-		row := x.c.rows[key]
-		if row == nil || row.entry == nil || row.entry.pending == nil {
+		row := x.c.rows.get(key)
+		if row == nil || row.entry == nil || row.pending == nil {
 			continue
 		}
 		e := row.entry
-		name := fmt.Sprintf("%p", e.pending)
+		name := fmt.Sprintf("%p", row.pending)
 		if x.entries[key] != name {
 			x.entries[key] = name
-			target, _ := e.target.Text()
+			target, _ := e.task().Target.Text()
 			x.m.enqueue(key, target, ipc.PolicyLatest, false, time.Time{}, &modelWait{name: x.entryName(key), entry: true})
 		}
 	}
@@ -333,7 +334,7 @@ func (x *twin) entryName(key string) string { return fmt.Sprintf("e%04d", x.m.ke
 func (x *twin) compare() {
 	t := x.t
 	for _, key := range modelKeys {
-		k, row := x.m.key(key), x.c.rows[key]
+		k, row := x.m.key(key), x.c.rows.get(key)
 		if row == nil {
 			if len(k.runs)+len(k.told)+k.calling > 0 || k.added || k.good+k.err != "" {
 				t.Fatalf("%s is forgotten; the model has %+v", key, k)
@@ -356,11 +357,11 @@ func (x *twin) compare() {
 		}
 		var good, failure string
 		if d := row.data; d != nil {
-			if d.last.Value != nil {
-				good = d.last.Value.String()
+			if d.value != nil {
+				good = d.value.String()
 			}
-			if d.last.Err != nil {
-				failure = word(d.last.Err)
+			if d.err != nil {
+				failure = word(d.err)
 			}
 		}
 		if row.kept() {
@@ -376,6 +377,9 @@ func (x *twin) compare() {
 			t.Fatalf("%s: a run is lost", key)
 		}
 	}
+	if !reflect.ValueOf(*idle).IsZero() {
+		t.Fatal("something is under way for all keys that are idle")
+	}
 	s := x.c.stats
 	if s.Pending != len(x.m.sends) || s.Held != x.m.held || s.Accepted != uint64(s.Pending)+s.Done+s.Failed+s.Lost+s.Cancelled+s.Expired {
 		t.Fatalf("stats %+v; the model has %d pending, %d held", s, len(x.m.sends), x.m.held)
@@ -390,7 +394,7 @@ func (x *twin) compare() {
 // watched compares what the reader of the view was told with what there is. It needs a loop that is not late.
 func (x *twin) watched() {
 	for _, key := range modelKeys {
-		if k := x.view.marks[key]; k != nil && k.place.in != nil {
+		if k := x.view.marks[key]; k != nil && k.place.stands() {
 			continue // the reader will see
 		}
 		want := ""
@@ -441,7 +445,7 @@ func TestTheCoreAgainstAModel(t *testing.T) {
 			view: &view{marks: map[string]*mark{}, wake: make(chan struct{}, 1)}, seen: map[string]string{},
 		}
 		x.m = &model{limit: 6, lane: 2, keys: map[string]*modelKey{}}
-		x.c = newCore(Config{Queue: x.m.limit, Slow: time.Hour}, x)
+		x.c = newCore(Config{Queue: x.m.limit, Slow: time.Hour}, x, x.now)
 		x.c.lane = x.m.lane
 		x.c.enrol(x.view, nil, x.now)
 		t.Repeat(map[string]func(*rapid.T){
@@ -462,7 +466,7 @@ func TestTheCoreAgainstAModel(t *testing.T) {
 			default:
 				x.c.dismiss(x.view)
 				want := 1 // that of slow callbacks
-				for _, row := range x.c.rows {
+				for row := range x.c.rows.all {
 					if row.entry != nil {
 						want++
 					}
@@ -684,15 +688,16 @@ func (x *twin) add(t *rapid.T) {
 	}
 	task.Policy = ipc.PolicyLatest
 	x.clear(key)
-	e := newEntry(task)
-	e.every, e.once = every, rapid.Bool().Draw(t, "once")
-	e.expire = time.Duration(rapid.IntRange(0, 4).Draw(t, "expire")) * time.Second
+	e := newResident(task)
+	e.entry.every = every
+	kind := kind{Options: task.Options, once: rapid.Bool().Draw(t, "once")}
+	kind.expire = time.Duration(rapid.IntRange(0, 4).Draw(t, "expire")) * time.Second
 	k := x.m.key(key)
-	k.added, k.once, k.every, k.expire = true, e.once, every.Period(), e.expire
+	k.added, k.once, k.every, k.expire = true, kind.once, every.Period(), kind.expire
 	name := x.entryName(key)
-	e.then = func(v Value) { x.said(name, v) }
+	e.entry.then = func(v Value) { x.said(name, v) }
 	var fx effects
-	x.c.add(key, e, x.now, &fx)
+	x.c.add(e, kind, x.now, &fx)
 	x.after(&fx)
 }
 
@@ -765,14 +770,14 @@ func (x *twin) tick(t *rapid.T) {
 		if r, ok := b.item.(*run); ok {
 			late, n = r.row.key, slices.Index(slices.Collect(r.row.runs), r)
 		}
-		e, ok := b.item.(*entry)
-		idle := ok && e.pending == nil
+		ringing, ok := b.item.(*row)
+		idle := ok && ringing.pending == nil
 		b.item.ring(&x.c, x.now, &fx)
 		if late != "" {
 			x.late(late, n)
 		}
-		if idle && e.pending != nil && (x.m.holds(x.now) || x.m.key(e.row.key).holds(x.now)) {
-			t.Fatalf("%s begins while paused", e.row.key)
+		if idle && ringing.pending != nil && (x.m.holds(x.now) || x.m.key(ringing.key).holds(x.now)) {
+			t.Fatalf("%s begins while paused", ringing.key)
 		}
 		x.learn()
 		if x.bells[id] == b && b.at.Equal(at) {
@@ -780,9 +785,10 @@ func (x *twin) tick(t *rapid.T) {
 		}
 	}
 	x.after(&fx)
-	for key, row := range x.c.rows {
+	for row := range x.c.rows.all {
+		key := row.key
 		paused := x.m.holds(x.now) || x.m.key(key).holds(x.now)
-		if e := row.entry; e != nil && e.pending == nil && !paused && !e.due.After(x.now) && !x.m.closed {
+		if e := row.entry; e != nil && row.pending == nil && !paused && !x.c.time(e.due).After(x.now) && !x.m.closed {
 			t.Fatalf("%s is due and does not run", key)
 		}
 	}
@@ -803,16 +809,16 @@ func (x *twin) due() (id schedule.ID, first *bell) {
 }
 
 // chosen draws the entry of a key, or none for all.
-func (x *twin) chosen(t *rapid.T) (pause *modelPause, chosen []*entry) {
+func (x *twin) chosen(t *rapid.T) (pause *modelPause, chosen []*row) {
 	key := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "key")
 	if key == "" {
 		return &x.m.modelPause, nil
 	}
-	row := x.c.rows[key]
-	if row == nil || row.entry == nil {
+	one := x.c.rows.get(key)
+	if one == nil || one.entry == nil {
 		t.Skip()
 	}
-	return &x.m.key(key).modelPause, []*entry{row.entry}
+	return &x.m.key(key).modelPause, []*row{one}
 }
 
 func (x *twin) pause(t *rapid.T) {

@@ -217,7 +217,7 @@ func (x *world) bell(id schedule.ID) *bell {
 
 func newWorld(s *scene) *world {
 	x := &world{scene: s, now: time.Unix(searchStart, 0), bells: make([]bell, 0, 16), born: make([]birth, 0, 16)}
-	x.c = newCore(Config{Queue: 3, Slow: time.Hour}, x)
+	x.c = newCore(Config{Queue: 3, Slow: time.Hour}, x, x.now)
 	if x.c.lane = 2; s.lane > 0 {
 		x.c.lane = s.lane
 	}
@@ -270,9 +270,9 @@ func (x *world) can(a act) bool {
 	case actPauseKey:
 		return x.pauses < s.pauses && x.entry() != nil
 	case actResume:
-		return x.pauses < s.pauses && (x.c.pause.on || x.entry() != nil && x.entry().pausing().on)
+		return x.pauses < s.pauses && (x.c.pause.on || x.entry() != nil && x.entry().entry.pausing().on)
 	case actResumeKey:
-		return x.pauses < s.pauses && x.entry() != nil && x.entry().pausing().on
+		return x.pauses < s.pauses && x.entry() != nil && x.entry().entry.pausing().on
 	case actCancel:
 		return x.cancels < s.cancels && x.ctx != nil && x.c.watches[x.ctx.done] == x.ctx
 	case actCommand:
@@ -289,10 +289,10 @@ func (x *world) can(a act) bool {
 	return false
 }
 
-// entry is that of a, if there is one.
-func (x *world) entry() *entry {
-	if row := x.c.rows["a"]; row != nil {
-		return row.entry
+// entry is the row of a, if it was added.
+func (x *world) entry() *row {
+	if row := x.c.rows.get("a"); row != nil && row.entry != nil {
+		return row
 	}
 	return nil
 }
@@ -341,7 +341,7 @@ func (x *world) do(a act) {
 		x.retract(j, ipc.Errorf(ipc.KindQueueFull, "no room"), &fx)
 	case actBeginA, actBeginB:
 		r := x.toBegin(sides[a-actBeginA])
-		r.place.leave()
+		x.c.start.drop(&r.place)
 		j := &job{run: r}
 		x.submit(j, func(err error) { x.c.done(r, ipc.Outcome{Err: err}, x.now, &fx) })
 	case actOK0, actOK1:
@@ -374,7 +374,7 @@ func (x *world) do(a act) {
 	case actPopA, actPopB:
 		x.pops++
 		x.era[a-actPopA]++
-		x.c.clear(x.c.rows[sides[a-actPopA]], "popped", x.now, &fx)
+		x.c.clear(x.c.rows.get(sides[a-actPopA]), "popped", x.now, &fx)
 	case actPauseAll:
 		x.pauses++
 		x.c.hold(0, nil, x.now, &fx)
@@ -383,11 +383,11 @@ func (x *world) do(a act) {
 		x.c.hold(3*time.Second, nil, x.now, &fx)
 	case actPauseKey:
 		x.pauses++
-		x.c.hold(0, []*entry{x.entry()}, x.now, &fx)
+		x.c.hold(0, []*row{x.entry()}, x.now, &fx)
 	case actResume:
 		x.c.resume(nil, x.now, &fx)
 	case actResumeKey:
-		x.c.resume([]*entry{x.entry()}, x.now, &fx)
+		x.c.resume([]*row{x.entry()}, x.now, &fx)
 	case actCancel:
 		x.cancels++
 		x.over = true
@@ -481,7 +481,7 @@ func (x *world) bornIn(r *run) byte {
 // waiters are those in runs that have no outcome.
 func (x *world) waiters() (all []*waiter) {
 	for _, key := range sides {
-		if row := x.c.rows[key]; row != nil {
+		if row := x.c.rows.get(key); row != nil {
 			for r := range row.runs {
 				all = slices.AppendSeq(all, r.waiters.all)
 			}
@@ -497,8 +497,8 @@ func (x *world) submit(j *job, refused func(error)) {
 			x.fail("two runs of %s are in flight", j.run.row.key)
 		}
 	}
-	if j.run.cancel != nil { // from now on, its end is the runner's business
-		j.run.cancel = func() { j.cancelled = true }
+	if j.run.leash.cancel != nil { // from now on, its end is the runner's business
+		j.run.leash.cancel = func() { j.cancelled = true }
 	}
 	switch {
 	case j.cancelled:
@@ -549,7 +549,7 @@ func (x *world) conclude(j *job, o ipc.Outcome, fx *effects) {
 func (x *world) take(key string) {
 	for range 2 {
 		if row := x.c.speak.first(); row.key != key {
-			row.turn.leave()
+			x.c.speak.drop(&row.turn)
 			x.c.speak.push(&row.turn)
 		}
 	}
@@ -583,12 +583,12 @@ func (x *world) add(s sceneAdd, fx *effects) {
 	if err != nil {
 		x.fail("%v", err)
 	}
-	e := newEntry(ipc.Task{Key: s.key, Target: raws[s.target], Options: latest})
-	e.every = every
+	e := newResident(ipc.Task{Key: s.key, Target: raws[s.target]})
+	e.entry.every = every
 	if s.then {
-		e.then = func(Value) {}
+		e.entry.then = func(Value) {}
 	}
-	x.c.add(s.key, e, x.now, fx)
+	x.c.add(e, kind{Options: ipc.Options{Policy: ipc.PolicyLatest}}, x.now, fx)
 }
 
 func (x *world) command(fx *effects) {
@@ -627,7 +627,7 @@ func (x *world) after(fx *effects) {
 		}
 	}
 	for _, key := range sides {
-		if row := x.c.rows[key]; row != nil {
+		if row := x.c.rows.get(key); row != nil {
 			for r := range row.runs {
 				x.bornIn(r)
 			}
@@ -654,7 +654,7 @@ func (x *world) check() {
 			pending++
 		}
 		for _, key := range sides {
-			if row := c.rows[key]; row != nil {
+			if row := c.rows.get(key); row != nil {
 				for w := range row.out.all {
 					if w == one.w {
 						places++
@@ -681,7 +681,7 @@ func (x *world) check() {
 		}
 	}
 	for _, key := range sides {
-		if row := c.rows[key]; row != nil {
+		if row := c.rows.get(key); row != nil {
 			undelivered += int(row.undelivered)
 			held += x.checkRow(row)
 			if row.entry != nil {
@@ -746,40 +746,41 @@ func (x *world) checkRow(row *row) (cries int) {
 			x.fail("a run of %s waits, and nobody waits for it", row.key)
 		}
 	}
-	if d := row.data; d != nil && d.last.Value != nil && d.last.Value[0] != x.era[i] {
+	if d := row.data; d != nil && d.value != nil && d.value[0] != x.era[i] {
 		x.fail("%s has the value of an older time", row.key)
 	}
 	if row.entry != nil {
-		x.checkEntry(row.entry)
+		x.checkEntry(row)
 	}
 	return cries
 }
 
-func (x *world) checkEntry(e *entry) {
+func (x *world) checkEntry(row *row) {
+	e := row.entry
 	n := 0
-	for r := range e.row.runs {
+	for r := range row.runs {
 		for w := range r.waiters.all {
 			if w.entry == e {
 				n++
 			}
 		}
 	}
-	if n > 1 || (n == 1) != (e.pending != nil) {
-		x.fail("%s has %d pending runs", e.row.key, n)
+	if n > 1 || (n == 1) != (row.pending != nil) {
+		x.fail("%s has %d pending runs", row.key, n)
 	}
-	if e.due.IsZero() && e.every.Period() > 0 {
-		x.fail("%s is not due any more", e.row.key)
+	if e.due == 0 && e.every.Period() > 0 {
+		x.fail("%s is not due any more", row.key)
 	}
-	if n > 0 || e.due.IsZero() || x.c.closed {
+	if n > 0 || e.due == 0 || x.c.closed {
 		return
 	}
-	at := e.due
+	at := x.c.time(e.due)
 	until, paused := x.c.paused(e, x.now)
 	if paused && until.IsZero() {
 		return
 	}
 	if b := x.bell(e.timer); b == nil || b.at.IsZero() || b.at.After(later(at, until)) {
-		x.fail("%s is due and nobody looks", e.row.key)
+		x.fail("%s is due and nobody looks", row.key)
 	}
 }
 
@@ -827,7 +828,7 @@ func (x *world) print(b []byte) []byte {
 		b = append(b, flag(s.accepted), byte(s.told), flag(s.back))
 	}
 	for i, key := range sides {
-		row := x.c.rows[key]
+		row := x.c.rows.get(key)
 		if row == nil {
 			b = append(b, '-')
 			continue
@@ -856,7 +857,7 @@ func (x *world) print(b []byte) []byte {
 func (x *world) printRow(b []byte, row *row, number func(*run) byte) []byte {
 	b = append(b, byte(row.undelivered), flag(row.held))
 	if row.run != nil {
-		b = x.printRun(append(b, 'r', flag(row.run.place.in != nil)), row.run, number)
+		b = x.printRun(append(b, 'r', flag(row.run.place.stands())), row.run, number)
 	}
 	for r := range row.wait.all {
 		b = x.printRun(append(b, 'w'), r, number)
@@ -865,19 +866,19 @@ func (x *world) printRow(b []byte, row *row, number func(*run) byte) []byte {
 		b = x.printWaiter(append(b, 'o'), w)
 	}
 	if d := row.data; d != nil {
-		b = append(b, 'd', flag(d.last.Value == nil), flag(d.last.Err == nil))
+		b = append(b, 'd', flag(d.value == nil), flag(d.err == nil))
 	}
 	if e := row.entry; e != nil {
-		b = append(b, 'e', e.target[1], flag(e.pending != nil), flag(e.queued != nil), flag(e.paused))
-		b = x.printTime(x.printTime(b, e.due), x.bell(e.timer).at)
+		b = append(b, 'e', e.call[1], flag(row.pending != nil), flag(row.queued != nil), flag(row.late))
+		b = x.printTime(x.printTime(b, x.c.time(e.due)), x.bell(e.timer).at)
 		b = x.printPause(b, e.pausing())
 	}
 	return b
 }
 
 func (x *world) printRun(b []byte, r *run, number func(*run) byte) []byte {
-	b = append(b, number(r), flag(r.cancelled), flag(r.keep), byte(len(r.options.Policy)), r.target[1], x.bornIn(r)-x.era[side(r.row.key)], flag(r.gen == r.row.gen), flag(r.cancel != nil))
-	if bell := x.bell(r.deadline); bell != nil {
+	b = append(b, number(r), flag(r.cancelled), flag(r.keep), byte(len(r.options.Policy)), r.target[1], x.bornIn(r)-x.era[side(r.row.key)], flag(r.gen == r.row.gen), flag(r.leash.cancel != nil))
+	if bell := x.bell(r.leash.deadline); bell != nil {
 		b = x.printTime(b, bell.at)
 	}
 	for w := range r.waiters.all {
@@ -890,7 +891,7 @@ func (x *world) printWaiter(b []byte, w *waiter) []byte {
 	name := byte('c')
 	if w.entry != nil {
 		name = 'e'
-		if w.entry.row.entry != w.entry {
+		if w.run.row.entry != w.entry {
 			name = 'f' // of an entry that is gone
 		}
 	}
@@ -899,7 +900,7 @@ func (x *world) printWaiter(b []byte, w *waiter) []byte {
 			name = byte('0' + i)
 		}
 	}
-	return append(b, name, flag(w.watching != nil), byte(len(w.shared)), flag(w.skipped > 0))
+	return append(b, name, flag(w.watching != nil), byte(w.shared), flag(w.skipped > 0))
 }
 
 func (x *world) printPause(b []byte, p pause) []byte {

@@ -70,7 +70,7 @@ func (m *Master) Callbacks() []Callback {
 			running[h.row] = max(now.Sub(h.since), 1)
 		}
 	}
-	for _, row := range m.core.rows {
+	for row := range m.core.rows.all {
 		b := Callback{Key: row.key, Undelivered: int(row.undelivered), Running: running[row]}
 		b.Entry = row.entry != nil && row.entry.then != nil
 		for r := range row.runs {

@@ -48,36 +48,26 @@ type Value struct {
 	Skipped int
 }
 
-// datum is the data table's memory of a key.
-type datum struct {
-	last ipc.Outcome // of the last run that ended; Value is that of the last good one
-	at   time.Time   // when Value arrived; zero: there was none
-	read bool        // Value was to be read once, and was
-}
-
 // store puts an outcome in the data table, when its run was accepted for what the key is now.
-func (c *core) store(r *run) {
+func (c *core) store(r *run, o *ipc.Outcome, now time.Time) {
 	row := r.row
 	switch {
 	case r.gen != row.gen, row.entry == nil && !r.keep:
 		return // popped or added anew meanwhile; or nobody wants it kept
-	case r.outcome.Err != nil:
-		if kind := ipc.KindOf(r.outcome.Err); kind == ipc.KindCancelled || kind == ipc.KindClosed {
+	case o.Err != nil:
+		if kind := ipc.KindOf(o.Err); kind == ipc.KindCancelled || kind == ipc.KindClosed {
 			return // says nothing about the key
 		}
 	}
-	if row.data == nil {
+	switch {
+	case row.data != nil:
+	case row.entry != nil:
+		row.data = &row.entry.datum
+	default:
 		row.data = &datum{}
 	}
-	d := row.data
-	good := d.last.Value
-	d.last = r.outcome
-	if d.last.Err != nil {
-		d.last.Value = good
-	} else {
-		d.at, d.read = r.at, false
-	}
-	c.changed(row, r.at)
+	c.keep(row.data, o, now)
+	c.changed(row, now)
 }
 
 // state says what a row of the data table is worth, and whether its entry is paused.
@@ -89,9 +79,9 @@ func (c *core) state(row *row, now time.Time) (s State, paused bool) {
 	switch {
 	case d == nil:
 		s = Never
-	case d.read, e != nil && e.expire > 0 && !d.at.IsZero() && now.Sub(d.at) >= e.expire:
+	case d.read, e != nil && e.kind.expire > 0 && d.at != 0 && now.Sub(c.time(d.at)) >= e.kind.expire:
 		s = Expired
-	case d.last.Err != nil:
+	case d.err != nil:
 		s = Failed
 	case e != nil && e.every.Period() > 0 && !paused && now.After(c.staleAt(e, d)):
 		s = Stale
@@ -114,11 +104,11 @@ func (c *core) next(row *row, now time.Time) (at time.Time) {
 	}
 	until, paused := c.paused(e, now)
 	sooner(until)
-	if d != nil && !d.read && !d.at.IsZero() {
-		if e.expire > 0 {
-			sooner(d.at.Add(e.expire))
+	if d != nil && !d.read && d.at != 0 {
+		if e.kind.expire > 0 {
+			sooner(c.time(d.at).Add(e.kind.expire))
 		}
-		if e.every.Period() > 0 && (!paused || !until.IsZero()) && d.last.Err == nil {
+		if e.every.Period() > 0 && (!paused || !until.IsZero()) && d.err == nil {
 			sooner(c.staleAt(e, d).Add(1))
 		}
 	}
@@ -128,7 +118,7 @@ func (c *core) next(row *row, now time.Time) (at time.Time) {
 // staleAt is until when a value is fresh enough.
 func (c *core) staleAt(e *entry, d *datum) time.Time {
 	every := e.every.Period()
-	return c.lively(e, d.at).Add(every + every/2)
+	return c.lively(e, c.time(d.at)).Add(every + every/2)
 }
 
 // look makes a Value of a row of the data table.
@@ -136,15 +126,15 @@ func (c *core) look(row *row, now time.Time) Value {
 	v := Value{Key: row.key, Callbacks: row.callbacks()}
 	v.State, v.Paused = c.state(row, now)
 	if e := row.entry; e != nil {
-		v.Every, v.Expire, v.Missed = e.every.Period(), e.expire, e.missed
+		v.Every, v.Expire, v.Missed = e.every.Period(), e.kind.expire, int(e.missed)
 	}
 	d := row.data
 	if d == nil {
 		return v
 	}
-	v.Outcome, v.At = d.last, d.at
-	if !d.at.IsZero() {
-		v.Age = now.Sub(d.at)
+	v.Outcome = d.outcome()
+	if d.at != 0 {
+		v.At, v.Age = time.Unix(0, d.wall), now.Sub(c.time(d.at))
 	}
 	switch {
 	case v.State != Expired:
@@ -152,7 +142,7 @@ func (c *core) look(row *row, now time.Time) Value {
 		v.Value = nil
 		v.Err = &ipc.Error{Kind: ipc.KindExpired, Message: "key " + quote(row.key) + ": its value was to be read once, and was read"}
 	default:
-		v.Value, v.Err = nil, expired(row.key, v.Age, v.Expire, d.last.Err)
+		v.Value, v.Err = nil, expired(row.key, v.Age, v.Expire, v.Err)
 	}
 	return v
 }
@@ -168,9 +158,9 @@ func expired(key string, age, expire time.Duration, failure error) error {
 // read is look for a reader who gets the value: one that is to be read once is gone then.
 func (c *core) read(row *row, now time.Time) Value {
 	v := c.look(row, now)
-	if e := row.entry; e != nil && e.once && v.Value != nil {
+	if e := row.entry; e != nil && e.kind.once && v.Value != nil {
 		row.data.read = true
-		row.data.last.Value = nil
+		row.data.value = nil
 		c.changed(row, now)
 	}
 	return v
@@ -233,8 +223,8 @@ func (m *Master) Value(key string) (Value, bool) {
 // Values looks at the whole data table, sorted by key.
 func (m *Master) Values() []Value {
 	now := m.lock()
-	values := make([]Value, 0, len(m.core.rows))
-	for _, row := range m.core.rows {
+	values := make([]Value, 0, m.core.rows.len())
+	for row := range m.core.rows.all {
 		if row.kept() {
 			values = append(values, m.core.look(row, now))
 		}
@@ -247,10 +237,10 @@ func (m *Master) Values() []Value {
 // Keys returns the keys of the data table, sorted: what was added, and what was sent with Keep.
 func (m *Master) Keys() []string {
 	m.mu.Lock()
-	keys := make([]string, 0, len(m.core.rows))
-	for key, row := range m.core.rows {
+	keys := make([]string, 0, m.core.rows.len())
+	for row := range m.core.rows.all {
 		if row.kept() {
-			keys = append(keys, key)
+			keys = append(keys, row.key)
 		}
 	}
 	m.mu.Unlock()

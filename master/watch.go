@@ -31,7 +31,7 @@ type eye struct {
 	state  State // as it was told
 	paused bool
 	timer  schedule.ID
-	at     time.Time // when the timer rings; zero: it is not set
+	at     instant // when the timer rings; 0: it is not set
 }
 
 // Watch ranges over the data table, or over some keys of it: first the present values, sorted by key, then each value
@@ -90,8 +90,8 @@ func (c *core) enrol(v *view, order []string, now time.Time) {
 			c.show(v, row, now)
 		}
 	}
-	if v.keys == nil && len(v.marks) < len(c.rows) { // some may have come since order was made
-		for _, row := range c.rows {
+	if v.keys == nil && len(v.marks) < c.rows.len() { // some may have come since order was made
+		for row := range c.rows.all {
 			if row.kept() {
 				c.show(v, row, now)
 			}
@@ -127,7 +127,7 @@ func (c *core) dismiss(v *view) {
 		}
 	}
 	for key := range v.marks {
-		if row := c.rows[key]; row != nil && !c.viewed(key) {
+		if row := c.rows.get(key); row != nil && !c.viewed(key) {
 			c.blind(row)
 		}
 	}
@@ -180,15 +180,15 @@ func (c *core) notice(row *row, now time.Time) {
 // a value that is renewed in time costs nothing.
 func (c *core) await(row *row, now time.Time) {
 	next, eye := c.next(row, now), row.eye
-	if !next.IsZero() && (eye.at.IsZero() || next.Before(eye.at)) {
-		eye.at = next
+	if !next.IsZero() && (eye.at == 0 || c.instant(next) < eye.at) {
+		eye.at = c.instant(next)
 		c.alarm.Set(eye.timer, next)
 	}
 }
 
 func (eye *eye) ring(c *core, now time.Time, _ *effects) {
 	if eye.row.eye == eye {
-		eye.at = time.Time{}
+		eye.at = 0
 		c.notice(eye.row, now)
 	}
 }
@@ -201,7 +201,7 @@ func (v *view) tell(key string) {
 		k.place.it = k
 		v.marks[key] = k
 	}
-	if k.place.in == nil {
+	if !k.place.stands() {
 		v.fresh.push(&k.place)
 	}
 	select {
@@ -213,7 +213,7 @@ func (v *view) tell(key string) {
 // lose is tell for a key that has left the table. A reader who never saw it does not miss it.
 func (v *view) lose(key string) {
 	if k := v.marks[key]; k != nil && !k.known {
-		k.place.leave()
+		v.fresh.drop(&k.place)
 		delete(v.marks, key)
 	} else if k != nil {
 		v.tell(key)
@@ -228,12 +228,12 @@ func (c *core) see(v *view, now time.Time) (Value, bool) {
 	}
 	row := c.kept(k.key)
 	if row == nil {
-		k.place.leave()
+		v.fresh.drop(&k.place)
 		delete(v.marks, k.key)
 		return Value{Key: k.key, State: Gone, Outcome: gone(k.key)}, true
 	}
 	c.notice(row, now) // it is looked at as it is now: what its eye would tell next is told by that
-	k.place.leave()
+	v.fresh.drop(&k.place)
 	k.known = true
 	return c.look(row, now), true
 }

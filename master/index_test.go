@@ -1,0 +1,82 @@
+package master
+
+import (
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestIndexAgainstAMap(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var x index
+		all := map[string]*row{}
+		key := rapid.Custom(func(t *rapid.T) string { return strconv.Itoa(rapid.IntRange(0, 40).Draw(t, "key")) })
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				key := key.Draw(t, "key")
+				if all[key] != nil {
+					t.Skip()
+				}
+				all[key] = &row{key: key}
+				x.add(all[key])
+			},
+			"remove": func(t *rapid.T) {
+				key := key.Draw(t, "key")
+				x.remove(&row{key: key}) // it is not this one
+				if row := all[key]; row != nil {
+					x.remove(row)
+					x.remove(row)
+					delete(all, key)
+				}
+			},
+			"remove some while ranging": func(t *rapid.T) {
+				odd := rapid.IntRange(0, 1).Draw(t, "odd")
+				for row := range x.all {
+					if n, _ := strconv.Atoi(row.key); n%2 == odd {
+						x.remove(row)
+						delete(all, row.key)
+					}
+				}
+			},
+			"": func(t *rapid.T) {
+				for n := range 41 {
+					key := strconv.Itoa(n)
+					if got := x.get(key); got != all[key] {
+						t.Fatalf("get(%s) = %p, want %p", key, got, all[key])
+					}
+				}
+				n := 0
+				for row := range x.all {
+					if n++; all[row.key] != row {
+						t.Fatalf("%s is in the index", row.key)
+					}
+				}
+				if n != len(all) || x.len() != len(all) {
+					t.Fatalf("%d rows, len %d, want %d", n, x.len(), len(all))
+				}
+			},
+		})
+	})
+}
+
+func TestIndexOfManyKeysHasShortChains(t *testing.T) {
+	t.Parallel()
+	var x index
+	const n = 100_000
+	for i := range n {
+		x.add(&row{key: strconv.Itoa(i)})
+	}
+	longest := 0
+	for _, row := range x.chains {
+		length := 0
+		for ; row != nil; row = row.next {
+			length++
+		}
+		longest = max(longest, length)
+	}
+	if longest > 20 { // a random hash makes it 9 or so; of 10¹⁰ tries none makes it 21
+		t.Errorf("the longest of %d chains is %d", len(x.chains), longest)
+	}
+}
