@@ -98,13 +98,13 @@ func (w *worker) condemned(c *call, fate *ipc.Error, why error, exit *ipc.Exit) 
 	}
 	again := !c.own && c.attempts <= c.task.Retries && (fate == nil || fate.Kind == ipc.KindTimeout)
 	c.endRun()
+	if !again {
+		c.state = callFinished
+	}
 	p.mu.Unlock()
 	if again && p.requeue(c, false) == nil {
 		return
 	}
-	p.mu.Lock()
-	c.state = callFinished // as requeue has left it, or because nobody asked it
-	p.mu.Unlock()
 	o.Err = verdict(fate, why, exit)
 	c.finish(o)
 }
@@ -115,6 +115,8 @@ func verdict(fate *ipc.Error, why error, exit *ipc.Exit) *ipc.Error {
 	switch broken := (*ipc.Error)(nil); {
 	case fate != nil:
 		*e = *fate
+	case errors.Is(why, errOverdue): // another one's answer came at the last moment, and this one had begun
+		e = ipc.Errorf(ipc.KindCrash, "its worker was killed, because the task before it was to be ended")
 	case errors.As(why, &broken):
 		e = ipc.Errorf(broken.Kind, "its worker was ended: %w", why)
 	default:

@@ -368,9 +368,13 @@ func (p *Pool) takeAll() []*call {
 }
 
 // requeue lets c wait once more: in front when it never started, behind the others when it is tried again. When nothing
-// new may start it says why; c is finished then, and the caller's to tell.
+// new may start it says why; c is finished then, and the caller's to tell. One that was withdrawn meanwhile has been told.
 func (p *Pool) requeue(c *call, front bool) error {
 	p.mu.Lock()
+	if c.state == callFinished {
+		p.mu.Unlock()
+		return nil
+	}
 	if err := p.refusal(); err != nil {
 		c.state = callFinished
 		p.mu.Unlock()
