@@ -61,6 +61,7 @@ func (w *worker) settle(readDone <-chan struct{}) bool {
 		return true
 	}
 	_ = w.process.Signal(proc.Stop)
+	w.process.AwaitStop(stopTime) // or its last answer may come after the look, and the task behind it have begun
 	paused := w.pause(readDone, time.Second)
 	if paused {
 		w.resume()
@@ -71,6 +72,9 @@ func (w *worker) settle(readDone <-chan struct{}) bool {
 	_ = w.process.Signal(proc.Continue)
 	return true
 }
+
+// stopTime is how long a group may take to stop.
+const stopTime = 100 * time.Millisecond
 
 func (w *worker) resume() {
 	_ = w.process.Stdout.SetReadDeadline(time.Time{})

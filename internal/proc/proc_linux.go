@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,6 +56,22 @@ func (p *Process) watch() {
 		}
 	}
 	waitable(unix.P_PID, p.PID(), 0) // no pidfd (kernel < 5.10, or no descriptor left): a thread waits
+}
+
+// AwaitStop waits until a Stop has taken effect, on all threads of the process: from then on it writes nothing more. It
+// returns false when that, or the end of the process, does not come in time.
+func (p *Process) AwaitStop(most time.Duration) bool {
+	for begun := time.Now(); ; {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, p.PID(), &info, unix.WSTOPPED|unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		switch {
+		case err == nil && info.Signo != 0:
+			return true
+		case err != nil && !errors.Is(err, unix.EINTR), time.Since(begun) > most:
+			return false
+		}
+		<-time.After(50 * time.Microsecond)
+	}
 }
 
 // Unread returns how many bytes that were written to the process's stdin it has not read; ok is false where the

@@ -5,6 +5,7 @@ package proc
 import (
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // maxRSSUnit is the unit of ru_maxrss in bytes: macOS counts bytes, the BSDs KiB.
@@ -29,6 +30,9 @@ func SealDescriptors() error { return nil }
 
 // watch waits and reaps at once.
 func (p *Process) watch() { p.waitErr = p.cmd.Wait() }
+
+// AwaitStop cannot tell here.
+func (p *Process) AwaitStop(time.Duration) bool { return false }
 
 // Unread is not known here.
 func (p *Process) Unread() (n int, ok bool) { return 0, false }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 // Missing lists the mechanisms that this system lacks, for a person to read.
@@ -48,6 +49,9 @@ func (p *Process) signalGroup(sig syscall.Signal) error {
 	}
 	return nil
 }
+
+// AwaitStop cannot tell here.
+func (p *Process) AwaitStop(time.Duration) bool { return false }
 
 // Unread is not known here.
 func (p *Process) Unread() (n int, ok bool) { return 0, false }
