@@ -25,7 +25,8 @@ type Binder interface {
 }
 
 // Greeter is an executor that wants to know its master, or that has names to tell. [Serve] adds to the returned Hello
-// what it promises itself: the protocol, the order of answers, and that requests may have options ([RequestOptions]).
+// what it promises itself: the protocol, the order of answers, that requests may have options ([RequestOptions]), and that
+// the one that runs can be cancelled, by its context.
 type Greeter interface {
 	Greet(g ipc.Greeting) ipc.Hello
 }

@@ -18,21 +18,28 @@ import (
 
 // Serve reads requests from in and writes answers to out, one at a time: each is written before the next one begins. It
 // returns nil when in ends, and otherwise why it could not go on. When ctx ends, it returns nil after the task at hand;
-// a Read that waits is interrupted only when in has a SetReadDeadline, as a pipe of os.Pipe has.
+// a Read that waits is interrupted only when in has a SetReadDeadline, as a pipe of os.Pipe has, and is waited for.
+//
+// The context of each call ends with it, or earlier: when ctx does, or when the master cancels the task. What a handler
+// then returns is answered, and the next task begins; so one that heeds its context lets its worker live on.
 //
 // A panic of e is an answer, an error of type "panic", with its stack on stderr. So is a value that cannot be encoded or
 // is larger than the wire's limits.
 func Serve(ctx context.Context, e Executor, in io.Reader, out io.Writer, wire ipc.Wire) error {
-	return newServer(e, in, out, wire).serve(ctx)
+	s := newServer(e, in, out, wire)
+	err := s.serve(ctx)
+	s.unblock()
+	s.requests.join()
+	return err
 }
 
 // server answers the requests of one stream.
 type server struct {
-	e    Executor
-	in   io.Reader
-	dec  *ipc.Decoder
-	enc  *ipc.Encoder
-	busy atomic.Bool // a request is read, and its answer is not written
+	e        Executor
+	in       io.Reader
+	requests *intake
+	enc      *ipc.Encoder
+	busy     atomic.Bool // a request is read, and its answer is not written
 
 	ended bool  // there is nothing more to do
 	err   error // why, when it is not that the input ended
@@ -40,25 +47,29 @@ type server struct {
 
 func newServer(e Executor, in io.Reader, out io.Writer, wire ipc.Wire) *server {
 	return &server{
-		e:   e,
-		in:  in,
-		dec: ipc.NewDecoder(in, ipc.DecoderConfig{Wire: wire}),
-		enc: ipc.NewEncoder(out, wire, ipc.Limits{}),
+		e:        e,
+		in:       in,
+		requests: newIntake(ipc.NewDecoder(in, ipc.DecoderConfig{Wire: wire})),
+		enc:      ipc.NewEncoder(out, wire, ipc.Limits{}),
 	}
 }
 
 func (s *server) serve(ctx context.Context) error {
-	if in, ok := s.in.(interface{ SetReadDeadline(t time.Time) error }); ok {
-		stop := context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Unix(1, 0)) })
-		defer stop()
-	}
+	defer context.AfterFunc(ctx, s.unblock)()
 	persist(func() { s.loop(ctx) })
 	return s.err
 }
 
+// unblock ends a Read that waits, where that can be done.
+func (s *server) unblock() {
+	if in, ok := s.in.(interface{ SetReadDeadline(t time.Time) error }); ok {
+		_ = in.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
 func (s *server) loop(ctx context.Context) {
 	for !s.ended && ctx.Err() == nil {
-		req, err := s.dec.Request()
+		req, err := s.requests.next()
 		if err != nil {
 			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				s.err = err
@@ -73,10 +84,13 @@ func (s *server) loop(ctx context.Context) {
 }
 
 // answer runs a request and writes its one answer.
-func (s *server) answer(ctx context.Context, req ipc.Request) {
+func (s *server) answer(ctx context.Context, req *request) {
+	s.requests.begin(ctx, req)
 	conclude(
-		func() (any, error) { return s.run(ctx, req) },
+		func() (any, error) { return s.run(req.ctx, req) }, //nolint:contextcheck // it is made of ctx
 		func(result any, err error) {
+			s.requests.end()
+			req.ctx.end()
 			if err := s.write(req.Key, result, err); err != nil {
 				s.ended, s.err = true, fmt.Errorf("answer %q: %w", req.Key, err)
 			}
@@ -84,7 +98,10 @@ func (s *server) answer(ctx context.Context, req ipc.Request) {
 	)
 }
 
-func (s *server) run(ctx context.Context, req ipc.Request) (any, error) {
+func (s *server) run(ctx context.Context, req *request) (any, error) {
+	if req.off {
+		return nil, errNotBegun
+	}
 	if req.Options != nil {
 		var err error
 		if ctx, err = withOptions(ctx, req.Options); err != nil {
@@ -93,14 +110,14 @@ func (s *server) run(ctx context.Context, req ipc.Request) (any, error) {
 	}
 	switch req.Key {
 	case ipc.KeyHello:
-		return s.hello(req), nil
+		return s.hello(req.Request), nil
 	case ipc.KeyBind:
 		binder, ok := s.e.(Binder)
 		if !ok {
 			return nil, typeError("this worker has no classes to bind")
 		}
 		return nil, binder.Bind(ctx, req.Target, req.Args)
-	case ipc.KeyAlive, ipc.KeyCancel, ipc.KeyProgress:
+	case ipc.KeyAlive, ipc.KeyProgress:
 		return nil, ipc.Errorf(ipc.KindInput, "this worker does not claim %s", req.Key)
 	}
 	return s.e.Execute(ctx, req.Target, req.Args)
@@ -119,6 +136,7 @@ func (s *server) hello(req ipc.Request) ipc.Hello {
 	h.Protocol = ipc.Protocol
 	h.Ordered = true
 	h.Options = true
+	h.Cancel = true
 	if runtime.GOOS != "windows" {
 		h.Diagnose = "SIGQUIT" // Run prints all stacks and goes on; without Run, the Go runtime prints them and exits
 	}

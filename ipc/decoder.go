@@ -122,6 +122,13 @@ func (d *Decoder) answer() (Answer, error) {
 	return Answer{Key: d.key, Err: fault}, nil
 }
 
+// Keep makes the Raws of the last message valid for good: the decoder goes on in another buffer.
+func (d *Decoder) Keep() {
+	d.buf = append(make([]byte, 0, max(smallBuffer, len(d.unread()))), d.unread()...)
+	d.pos = 0
+	d.parsed = nil
+}
+
 // next finds the next message; text is allowed before an answer.
 func (d *Decoder) next(answer bool) error {
 	for d.err == nil {

@@ -611,3 +611,33 @@ func FuzzDecoder(f *testing.F) {
 		}
 	})
 }
+
+func TestKeepLeavesTheLastMessageAlone(t *testing.T) {
+	for _, wire := range []Wire{Msgpack, JSON} {
+		var in bytes.Buffer
+		enc := NewEncoder(&in, wire, Limits{})
+		for _, word := range []string{"one", "two", "six"} {
+			raw, err := Encode(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(enc.Request("k", raw, raw), enc.Flush()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dec := NewDecoder(&in, DecoderConfig{Wire: wire})
+		first, err := dec.Request()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dec.Keep()
+		for _, want := range []string{`"two"`, `"six"`} {
+			if next, err := dec.Request(); err != nil || next.Args.String() != want {
+				t.Errorf("%s: %s, %v; want %s", wire, next.Args, err, want)
+			}
+			if first.Args.String() != `"one"` || first.Target.String() != `"one"` {
+				t.Errorf("%s: the first has become %s %s", wire, first.Target, first.Args)
+			}
+		}
+	}
+}

@@ -29,6 +29,6 @@ type Hello struct {
 	Classes  []string `msgpack:"classes,omitempty"`  // classes that KeyBind can construct
 	Batch    bool     `msgpack:"batch,omitempty"`    // answers of idempotent tasks may share a write
 	Options  bool     `msgpack:"options,omitempty"`  // takes a fourth element of a request, RequestOptions
-	Cancel   bool     `msgpack:"cancel,omitempty"`   // knows KeyCancel
+	Cancel   bool     `msgpack:"cancel,omitempty"`   // ends the task that it runs when it is sent KeyCancel, and lives on
 	Diagnose string   `msgpack:"diagnose,omitempty"` // the signal that makes it print its stacks on stderr
 }

@@ -31,6 +31,7 @@ type Config struct {
 
 	Timeout      time.Duration // of a task that names none; 0: none
 	StartTimeout time.Duration // from a worker's start to its first answer; 0: 30 s
+	CancelGrace  time.Duration // from asking a worker that claims cancel to killing it; 0: 500 ms; below 0: none is asked
 	Grace        time.Duration // how long running tasks may go on when Run's context ends; 0: 10 s; below 0: no limit
 
 	// Confine bounds what a worker may take: memory, processes, files, CPU time. It needs a call of Shim at the top of the
@@ -116,6 +117,7 @@ func withDefaults(c Config) (Config, error) {
 	setDefault(&c.Intensity.Within, time.Minute)
 	setDefault(&c.Queue, 100_000)
 	setDefault(&c.StartTimeout, 30*time.Second)
+	setDefault(&c.CancelGrace, 500*time.Millisecond)
 	setDefault(&c.Grace, 10*time.Second)
 	if c.Log == nil {
 		c.Log = hclog.NewNullLogger()

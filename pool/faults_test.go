@@ -552,6 +552,7 @@ func TestEveryMisdeedIsCommitted(t *testing.T) {
 	elsewhere := []string{
 		"x:chatter", "x:raw", "x:late", "x:hang", "x:info", "x:answerhang", "x:dump", "x:grand", "x:kids", "x:mem", "x:stderr",
 		"x:family", // cmd/chaos
+		"x:cancelhalf", "x:canceldeaf", "x:cancelkey", "x:cancelunknown", "x:cancelexit",
 	}
 	for _, target := range evilworker.Targets() {
 		here := slices.ContainsFunc(faults, func(f fault) bool { return f.target == target })

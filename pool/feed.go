@@ -36,6 +36,9 @@ func (w *worker) beginHead() {
 	}
 	if c.state != callFinished {
 		c.begin(w)
+		if c.fate != nil { // cancelled before it was written
+			w.poke()
+		}
 		return
 	}
 	// It was withdrawn while it waited behind another one: it must not run, if that can be helped.
@@ -167,6 +170,7 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 	if isClosed(w.gone) {
 		return false // what was sent has been counted
 	}
+	w.writeCancel() // first: it is of a call that has been written
 	for _, c := range w.nextCalls(atOnce) {
 		mark := w.sent.n + int64(w.out.Buffered())
 		var options ipc.Raw

@@ -108,9 +108,11 @@ func (w *worker) answer(answers []heard) (err error) {
 		if h.withdrawn {
 			continue
 		}
-		if h.answer.Err != nil {
+		switch {
+		case h.outcome.Err != nil: // it was cancelled
+		case h.answer.Err != nil:
 			h.outcome.Err = h.answer.Err
-		} else {
+		default:
 			h.outcome.Value = bytes.Clone(h.answer.Value) // the decoder's buffer is used again
 		}
 		h.call.finish(h.outcome)
@@ -136,6 +138,9 @@ func (w *worker) match(answers []heard) (n int) {
 		w.pool.cleared(c.task.Key)
 		ran := max(0, now.Sub(c.begun)) / time.Duration(len(answers)-n)
 		h.outcome = ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: ran}
+		if w.asked == c { // to end it; whatever it says, it may be half of a value
+			w.asked, h.outcome.Err = nil, c.fate
+		}
 		w.pace += (ran - w.pace) / 8
 		n++
 		w.drop(c)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fandango/executor"
+	"fandango/executor/evalx"
 	"fandango/internal/evilworker"
 	"fandango/internal/proctest"
 	"fandango/internal/runnertest"
@@ -25,10 +26,12 @@ func TestMain(m *testing.M) {
 			}
 			evilworker.Serve()
 		},
-		"mortal": playMortal,
-		"mute":   func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) },
-		"names":  func([]string) { executor.Main(runnertest.Names()) },
-		"whole":  func([]string) { executor.Main(runnertest.Whole()) },
+		"mortal":    playMortal,
+		"mute":      func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) },
+		"names":     func([]string) { executor.Main(runnertest.Names()) },
+		"whole":     func([]string) { executor.Main(runnertest.Whole()) },
+		"handlers":  playHandlers,
+		"evaluator": func([]string) { os.Exit(evalx.Main(nil)) },
 	})
 }
 

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fandango/internal/proc"
@@ -30,7 +31,10 @@ type worker struct {
 	stderr stderrLog
 	text   limiter
 
-	writing sync.Mutex // held by who writes to stdin: the writer, or the submitter of a small task
+	patience *time.Timer // the watch's: how long it may take to end what it was asked to; nil: it was never asked
+
+	cancel  atomic.Pointer[string] // the key of the task that the writer is to cancel; nil: none
+	writing sync.Mutex             // held by who writes to stdin: the writer, or the submitter of a small task
 	out     *ipc.Encoder
 	batch   []*call // for nextCalls, again and again
 
@@ -48,6 +52,8 @@ type worker struct {
 	endingAt time.Time
 	since    time.Time
 	served   int
+	asked    *call // that it was told to end, because that was cancelled; nil: none
+	askedAt  time.Time
 	limit    int // of served, after which it is recycled; 0: none
 	claims   ipc.Hello
 }
@@ -85,6 +91,7 @@ func (w *worker) live() life {
 	listening.Go(w.listen)
 	w.hail()
 	why := w.watch(readDone)
+	stopAll(w.patience, nil)
 	l := life{worker: w, err: why}
 
 	// The end. What is left of its group is killed before its output is read to the end, so that the end comes.
@@ -209,6 +216,9 @@ func (w *worker) watch(readDone <-chan struct{}) (why error) {
 		case <-w.poked:
 			if w.mayGo() {
 				return w.retire()
+			}
+			if w.ask() {
+				continue
 			}
 			view := w.view()
 			if !w.settle(readDone) {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"fandango/ipc"
 )
 
 // deed is what one target makes the worker do.
@@ -28,7 +30,7 @@ func Targets() []string { return slices.Sorted(maps.Keys(deeds)) }
 // What says in one line what a target does; "" when there is none of that name.
 func What(target string) string { return deeds[target].what }
 
-var deeds = merge(good, wire, values, texts, ends, hangs, resources)
+var deeds = merge(good, wire, values, texts, ends, hangs, cancels, resources)
 
 func merge(groups ...map[string]deed) map[string]deed {
 	all := map[string]deed{}
@@ -70,6 +72,7 @@ var good = map[string]deed{
 		const head = 5 // of a str32
 		t.send(str32(n-len(t.head())-head) + strings.Repeat("s", n-len(t.head())-head))
 	}},
+	"heed":   {"fails when it is cancelled", func(t *task) { t.cancelled(); t.fail("I was told to") }},
 	"x:info": {"answers its descriptors, environment and limits", func(t *task) { t.answer(info()) }},
 }
 
@@ -222,6 +225,15 @@ var hangs = map[string]deed{
 	"x:ign":        {"ignores TERM and INT, and never answers", func(*task) { signal.Ignore(syscall.SIGTERM, syscall.SIGINT); hang() }},
 	"x:nostdin":    {"reads nothing more after this answer", func(t *task) { t.answer("answered"); hang() }},
 	"x:answerhang": {"answers, then hangs", func(t *task) { t.answer("answered"); hang() }},
+}
+
+// Ways to be cancelled.
+var cancels = map[string]deed{
+	"x:cancelhalf":    {"answers half a value when it is cancelled", func(t *task) { t.cancelled(); t.answer("half") }},
+	"x:canceldeaf":    {"hangs when it is cancelled", func(t *task) { t.cancelled(); hang() }},
+	"x:cancelkey":     {"answers the cancel itself", func(t *task) { t.cancelled(); t.answerAs(ipc.KeyCancel, "yes"); hang() }},
+	"x:cancelunknown": {"answers another key when it is cancelled", func(t *task) { t.cancelled(); t.answerAs("nobody asked", 1); hang() }},
+	"x:cancelexit":    {"exits when it is cancelled", func(t *task) { t.cancelled(); os.Exit(0) }},
 }
 
 // Appetites.

@@ -13,7 +13,8 @@
 //	EVIL_START=early        answer a request that nobody has sent
 //	EVIL_START=until:PATH   exit 1 as long as there is no such file
 //	EVIL_CLAIM=ordered      claim in the hello that each answer is written before the next task begins, which is so
-//	EVIL_CLAIM=SIGNAL       claim that this signal makes it print its stacks; both: ordered,SIGNAL
+//	EVIL_CLAIM=cancel       claim to know how a task is cancelled, as some targets do
+//	EVIL_CLAIM=SIGNAL       claim that this signal makes it print its stacks; several: ordered,SIGNAL
 //	EVIL_LEDGER=PATH        note there each task that it begins; see ReadLedger
 package evilworker
 
@@ -59,14 +60,35 @@ func Serve() {
 			t.hello()
 			continue
 		}
-		if w.ledger != nil {
-			w.ledger.note(r.Key)
+		w.note(r.Key)
+		if r.Key == ipc.KeyCancel { // of a task that has ended
+			continue
 		}
 		target, _ := r.Target.Text()
 		if deed, known := deeds[target]; known {
 			deed.do(t)
 		} else {
 			t.fail("no such target: " + target)
+		}
+	}
+}
+
+func (w *worker) note(key string) {
+	if w.ledger != nil {
+		w.ledger.note(key)
+	}
+}
+
+// cancelled waits until the task is cancelled. It ends the process when stdin ends.
+func (t *task) cancelled() {
+	for {
+		r, err := t.in.Request()
+		if err != nil {
+			os.Exit(0)
+		}
+		t.note(r.Key)
+		if key, _ := r.Args.Text(); r.Key == ipc.KeyCancel && key == t.key {
+			return
 		}
 	}
 }
@@ -103,9 +125,12 @@ func (t *task) hello() {
 	if words := os.Getenv("EVIL_CLAIM"); words != "" {
 		claims := ipc.Hello{Name: "evil"}
 		for word := range strings.SplitSeq(words, ",") {
-			if word == "ordered" {
+			switch word {
+			case "ordered":
 				claims.Ordered = true
-			} else {
+			case "cancel":
+				claims.Cancel = true
+			default:
 				claims.Diagnose = word
 			}
 		}
