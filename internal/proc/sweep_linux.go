@@ -121,7 +121,7 @@ func waitAccounted(pid int, wait func() error) error {
 func endOrphans() {
 	for range 100 { // an orphan may have children of its own, which come to us when it ends
 		strangers := 0
-		for _, pid := range children() {
+		for _, pid := range adopted() {
 			if _, ours := orphans.ours[pid]; ours {
 				continue
 			}
@@ -140,6 +140,30 @@ func endOrphans() {
 	}
 }
 
+// adopted lists the children of our first thread: the system gives orphans to it, as long as it lives, and Go's lives as
+// long as the process. It is asked after every reap, and with a process per task that is often: not for all threads, and
+// not through os.ReadFile, which also tries whether the file is one for the poller.
+func adopted() []int {
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return children() // a /proc of other numbers
+	}
+	defer unix.Close(fd)
+	var list []byte
+	for part := make([]byte, 1024); ; {
+		n, err := unix.Read(fd, part)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return children()
+		case n == 0:
+			return numbers(list)
+		default:
+			list = append(list, part[:n]...)
+		}
+	}
+}
+
 // children lists the children of all our threads.
 func children() (pids []int) {
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -151,10 +175,15 @@ func children() (pids []int) {
 		if err != nil {
 			continue
 		}
-		for field := range strings.FieldsSeq(string(list)) {
-			if pid, err := strconv.Atoi(field); err == nil {
-				pids = append(pids, pid)
-			}
+		pids = append(pids, numbers(list)...)
+	}
+	return pids
+}
+
+func numbers(list []byte) (pids []int) {
+	for field := range strings.FieldsSeq(string(list)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, pid)
 		}
 	}
 	return pids
