@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"fandango/executor"
 	"fandango/ipc"
@@ -230,4 +232,31 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Errorf("Serve = %v", err)
 	}
+}
+
+// A child counted its idle loops, and left when it had counted enough of them, sooner or later than its timeout; and as it
+// held its master's end of the pipe too, it did not see when that was gone.
+func TestBUG10And11AnIdleWorkerWaitsForItsMasterAndEndsWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, requests := io.Pipe()
+		answers, out := io.Pipe()
+		ended := make(chan error, 1)
+		go func() { ended <- executor.Serve(t.Context(), executor.Object(&evil{}), in, out, ipc.Msgpack) }()
+		e := ipc.NewEncoder(requests, ipc.Msgpack, ipc.Limits{})
+		d := ipc.NewDecoder(answers, ipc.DecoderConfig{})
+		for range 3 {
+			time.Sleep(1000 * time.Hour) // in a bubble: no time passes
+			if err := errors.Join(e.Request("k", encoded(t, "count"), nil), e.Flush()); err != nil {
+				t.Fatal(err)
+			}
+			if a, err := d.Answer(); err != nil || a.Err != nil {
+				t.Fatal(err, a.Err)
+			}
+		}
+		begun := time.Now()
+		requests.Close() // the master is gone
+		if err := <-ended; err != nil || time.Since(begun) != 0 {
+			t.Errorf("Serve = %v, %v after the end", err, time.Since(begun))
+		}
+	})
 }

@@ -246,6 +246,27 @@ func TestS08PauseDuringARun(t *testing.T) {
 	}
 }
 
+// A second pause was taken for the first one, and dropped, when that had not been answered yet.
+func TestBUG28ASecondPauseCounts(t *testing.T) {
+	bubble(t, master.Config{}, func(t *testing.T, h *house) {
+		h.addKey(master.Entry{Every: 10 * time.Second}, "k")
+		h.answer("k", 1)
+		for _, d := range []time.Duration{time.Hour, 25 * time.Second} { // the newer one holds
+			if err := h.Pause(d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(24 * time.Second)
+		h.expect("k 1")
+		if h.running("k") != nil {
+			t.Error("it runs in the pause")
+		}
+		pass(time.Second)
+		h.answer("k", 2)
+		h.expect("k 2")
+	})
+}
+
 func TestAPauseEndsByItself(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
 		h.set(func() { h.auto = true })
