@@ -5,8 +5,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -118,27 +120,125 @@ func TestEveryFaultHasItsTest(t *testing.T) {
 	}
 }
 
-// testNames has the tests of all packages, as room.TestName.
+// guideName is a name in the porting guide: of a room, and perhaps of a type in it.
+var guideName = regexp.MustCompile(`\b(executor|ipc|mainloop|master|periodic|polled|pool|schedule|crontab|tasklet)\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
+
+// TestTheGuideNamesWhatThereIs: the tables of docs/fandango.md are not run, so each name in them is looked up.
+func TestTheGuideNamesWhatThereIs(t *testing.T) {
+	text, err := os.ReadFile("docs/fandango.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := testNames(t)
+	for room, names := range exported(t) {
+		for name := range names {
+			there[room+"."+name] = true
+		}
+	}
+	found := 0
+	for _, m := range guideName.FindAllStringSubmatch(string(text), -1) {
+		found++
+		if !there[m[0]] {
+			t.Errorf("docs/fandango.md names %s, which is not there", m[0])
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d names were found", found)
+	}
+}
+
+// exported has the names of each room that its users see, those of methods and fields as Type.Name.
+func exported(t *testing.T) map[string]map[string]bool {
+	t.Helper()
+	rooms := map[string]map[string]bool{}
+	goFiles(t, func(file string, parsed *ast.File) {
+		if strings.HasSuffix(file, "_test.go") {
+			return
+		}
+		names := rooms[path.Dir(file)]
+		if names == nil {
+			names = map[string]bool{}
+			rooms[path.Dir(file)] = names
+		}
+		for _, decl := range parsed.Decls {
+			switch d := decl.(type) {
+			case *ast.FuncDecl:
+				names[receiver(d)+d.Name.Name] = true
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					declared(names, spec)
+				}
+			}
+		}
+	})
+	return rooms
+}
+
+// receiver is "Type." for a method.
+func receiver(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return ""
+	}
+	var name string
+	ast.Inspect(f.Recv.List[0].Type, func(n ast.Node) bool { // it may be a pointer, and have type parameters
+		if id, ok := n.(*ast.Ident); ok && name == "" {
+			name = id.Name + "."
+		}
+		return true
+	})
+	return name
+}
+
+// declared notes the names of a declaration.
+func declared(names map[string]bool, spec ast.Spec) {
+	switch s := spec.(type) {
+	case *ast.ValueSpec:
+		for _, id := range s.Names {
+			names[id.Name] = true
+		}
+	case *ast.TypeSpec:
+		names[s.Name.Name] = true
+		if fields, ok := s.Type.(*ast.StructType); ok {
+			for _, f := range fields.Fields.List {
+				for _, id := range f.Names {
+					names[s.Name.Name+"."+id.Name] = true
+				}
+			}
+		}
+	}
+}
+
+// testNames has the tests and examples of all packages, as room.TestName.
 func testNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
-	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(file, "_test.go") {
-			return err
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
+	goFiles(t, func(file string, parsed *ast.File) {
+		if !strings.HasSuffix(file, "_test.go") {
+			return
 		}
 		for _, decl := range parsed.Decls {
 			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil {
-				names[path.Dir(filepath.ToSlash(file))+"."+f.Name.Name] = true
+				names[path.Dir(file)+"."+f.Name.Name] = true
 			}
 		}
-		return nil
+	})
+	return names
+}
+
+// goFiles parses all Go files of the checkout.
+func goFiles(t *testing.T, visit func(file string, parsed *ast.File)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err == nil {
+			visit(filepath.ToSlash(file), parsed)
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return names
 }
