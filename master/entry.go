@@ -18,6 +18,14 @@ type Entry struct {
 	// Every is the period: the task runs at once, and is due again at each whole period after that, whatever a run
 	// takes. Its runs never overlap; what was due meanwhile becomes one run and a count. 0: it runs once.
 	Every time.Duration
+	// Stagger says when within its periods it runs. The zero value: at once, and each time when it is due.
+	Stagger schedule.Stagger
+	// Cron is a cron line, in place of a period: the task runs at its times, the first one after it was added. Its runs
+	// never overlap; one that is due meanwhile follows. nil: there is none.
+	Cron *schedule.Cron
+	// Missed says what becomes of runs of a Cron that were missed, because the machine slept, the clock was put forward or
+	// Run had not begun. The zero value makes one run of them; schedule.MissedAll is not for entries.
+	Missed schedule.Missed
 	// Expire is how old the value may become before it is no value any more. 0: it never expires.
 	Expire time.Duration
 	// Once says that the value can be read once: Get and Pop use it up, looking at the table does not.
@@ -36,7 +44,7 @@ type entry struct {
 	every  schedule.Every
 	due    instant     // the next run; 0: none
 	timer  schedule.ID // rings then, or when a pause ends
-	own    *ownPause   // nil: it never had one
+	rare   *rare       // nil: it never had any of it
 
 	datum datum // row.data, when there is any
 }
@@ -55,10 +63,19 @@ type kind struct {
 	once   bool
 }
 
-// ownPause is the pause of one entry.
-type ownPause struct {
-	pause
+// rare is what few entries have.
+type rare struct {
+	pause             // of this entry alone
 	resumed time.Time // when it last went on
+	plan    *plan     // nil: it has a period, or runs once
+}
+
+// plan is when it runs, if not just every period; nil: it is.
+func (e *entry) plan() *plan {
+	if e.rare == nil {
+		return nil
+	}
+	return e.rare.plan
 }
 
 func newResident(t ipc.Task) *resident {
@@ -121,6 +138,12 @@ func (m *Master) Add(e Entry) error {
 			return ipc.Errorf(ipc.KindInput, "key %s: %w", quote(task.Key), err)
 		}
 	}
+	if e.Cron != nil || e.Stagger != (schedule.Stagger{}) {
+		if err := e.checkPlan(added.entry.every); err != nil {
+			return ipc.Errorf(ipc.KindInput, "key %s: %w", quote(task.Key), err)
+		}
+		added.entry.rare = &rare{plan: &plan{cron: e.Cron, missed: e.Missed, stagger: e.Stagger}}
+	}
 	var fx effects
 	now := m.lock()
 	defer m.unlock(&fx)
@@ -145,8 +168,12 @@ func (c *core) add(r *resident, k kind, now time.Time, fx *effects) {
 	}
 	e := &r.entry
 	e.kind, row.entry = c.kind, e
-	e.due = c.instant(now)
-	e.timer = c.alarm.Add(row, now)
+	due := now
+	if p := e.plan(); p != nil {
+		due = p.begin(row.key, now)
+	}
+	e.due = c.instant(due)
+	e.timer = c.alarm.Add(row, due)
 	c.changed(row, now)
 }
 
@@ -180,20 +207,23 @@ func (row *row) ring(c *core, now time.Time, fx *effects) {
 		c.alarm.Set(e.timer, until) // or, when until is zero, never
 		return
 	}
-	missed := 0
-	if e.every.Period() == 0 {
-		e.due = 0
-	} else {
-		var next time.Time
+	due, missed, next := true, 0, time.Time{}
+	if p := e.plan(); p != nil {
+		due, missed, next = p.look(row.key, e.every, now)
+	} else if e.every.Period() > 0 {
 		next, missed = e.every.Next(c.time(e.due), now)
-		e.due = c.instant(next)
 	}
+	e.due = c.instant(next)
 	if missed > 0 && !row.late { // what was due while paused is not missed
 		e.missed = uint32(min(uint64(e.missed)+uint64(missed), math.MaxUint32))
 		c.stats.Missed += uint64(missed)
 		fx.events = append(fx.events, Missed{Key: row.key, Runs: missed})
 	}
 	row.late = false
+	if !due {
+		c.alarm.Set(e.timer, next)
+		return
+	}
 	r, w, begin := c.enqueue(row, &ask{task: e.task(), options: &e.kind.Options, then: e.then, ctx: background}, e, now)
 	row.pending = w
 	if begin {
@@ -247,8 +277,8 @@ func (c *core) paused(e *entry, now time.Time) (until time.Time, paused bool) {
 // lively is since when an entry was neither paused nor without a good value.
 func (c *core) lively(e *entry, good time.Time) time.Time {
 	good = later(good, c.resumed)
-	if e.own != nil {
-		good = later(good, e.own.resumed)
+	if e.rare != nil {
+		good = later(good, e.rare.resumed)
 	}
 	for _, p := range [...]pause{c.pause, e.pausing()} {
 		if p.on {
@@ -318,10 +348,10 @@ func (c *core) hold(d time.Duration, chosen []*row, now time.Time, fx *effects) 
 		p.until = now.Add(d)
 	}
 	for _, row := range chosen {
-		if row.entry.own == nil {
-			row.entry.own = &ownPause{}
+		if row.entry.rare == nil {
+			row.entry.rare = &rare{}
 		}
-		row.entry.own.pause = p
+		row.entry.rare.pause = p
 	}
 	if len(chosen) == 0 {
 		c.pause = p
@@ -348,15 +378,15 @@ func (c *core) resume(chosen []*row, now time.Time, fx *effects) {
 }
 
 func (e *entry) resume(now time.Time) {
-	if e.own != nil && e.own.on {
-		e.own.pause, e.own.resumed = pause{}, e.own.end(now)
+	if e.rare != nil && e.rare.on {
+		e.rare.pause, e.rare.resumed = pause{}, e.rare.end(now)
 	}
 }
 
 // pausing is the pause of one entry alone.
 func (e *entry) pausing() (p pause) {
-	if e.own != nil {
-		p = e.own.pause
+	if e.rare != nil {
+		p = e.rare.pause
 	}
 	return p
 }

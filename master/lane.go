@@ -161,7 +161,7 @@ func (w *waiter) value() Value {
 		v.State = Failed
 	}
 	if e := w.entry; e != nil {
-		v.Every, v.Expire, v.Missed = e.every.Period(), e.kind.expire, int(e.missed)
+		v.Every, v.Cron, v.Expire, v.Missed = e.every.Period(), e.cron(), e.kind.expire, int(e.missed)
 	}
 	return v
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fandango/ipc"
+	"fandango/schedule"
 )
 
 // What errors.Is finds in the errors of Get and Pop.
@@ -23,7 +24,7 @@ const (
 	Never   State = "never"   // no run has ended yet
 	Expired State = "expired" // the value is older than its Expire, or was to be read once and was
 	Failed  State = "failed"  // the last run failed; the last good value is kept beside the error
-	Stale   State = "stale"   // no good value for 1.5 periods
+	Stale   State = "stale"   // no good value for 1.5 periods; of a cron line: since halfway from a missed run to the next
 	Fresh   State = "fresh"
 	Gone    State = "gone" // it has left the table; only Watch says so
 )
@@ -38,8 +39,9 @@ type Value struct {
 	Age   time.Duration // how old that was when this Value was made, by the monotonic clock
 	State State
 
-	Every     time.Duration // its period; 0: it has none
-	Expire    time.Duration // when its value expires; 0: never
+	Every     time.Duration  // its period; 0: it has none
+	Cron      *schedule.Cron // when it runs, in place of a period; nil: it has no cron line
+	Expire    time.Duration  // when its value expires; 0: never
 	Paused    bool
 	Missed    int // how many due times had no run of their own, since it was added
 	Callbacks int // who is called when its pending tasks end, and for an entry with a callback, on each value
@@ -83,7 +85,7 @@ func (c *core) state(row *row, now time.Time) (s State, paused bool) {
 		s = Expired
 	case d.err != nil:
 		s = Failed
-	case e != nil && e.every.Period() > 0 && !paused && now.After(c.staleAt(e, d)):
+	case e != nil && !paused && c.isStale(e, d, now):
 		s = Stale
 	default:
 		s = Fresh
@@ -108,17 +110,29 @@ func (c *core) next(row *row, now time.Time) (at time.Time) {
 		if e.kind.expire > 0 {
 			sooner(c.time(d.at).Add(e.kind.expire))
 		}
-		if e.every.Period() > 0 && (!paused || !until.IsZero()) && d.err == nil {
-			sooner(c.staleAt(e, d).Add(1))
+		if at := c.staleAt(e, d); !at.IsZero() && (!paused || !until.IsZero()) && d.err == nil {
+			sooner(now.Add(at.Sub(now) + 1)) // a time of the clock on the wall is waited for by the other clock, too
 		}
 	}
 	return at
 }
 
-// staleAt is until when a value is fresh enough.
+// isStale reports whether a value is no longer fresh enough.
+func (c *core) isStale(e *entry, d *datum, now time.Time) bool {
+	at := c.staleAt(e, d)
+	return !at.IsZero() && now.After(at)
+}
+
+// staleAt is until when a value is fresh enough; the zero time: always.
 func (c *core) staleAt(e *entry, d *datum) time.Time {
 	every := e.every.Period()
-	return c.lively(e, c.time(d.at)).Add(every + every/2)
+	switch p := e.plan(); {
+	case every > 0:
+		return c.lively(e, c.time(d.at)).Add(every + every/2)
+	case p != nil:
+		return p.staleAt(c.lively(e, time.Unix(0, d.wall)))
+	}
+	return time.Time{}
 }
 
 // look makes a Value of a row of the data table.
@@ -126,7 +140,7 @@ func (c *core) look(row *row, now time.Time) Value {
 	v := Value{Key: row.key, Callbacks: row.callbacks()}
 	v.State, v.Paused = c.state(row, now)
 	if e := row.entry; e != nil {
-		v.Every, v.Expire, v.Missed = e.every.Period(), e.kind.expire, int(e.missed)
+		v.Every, v.Cron, v.Expire, v.Missed = e.every.Period(), e.cron(), e.kind.expire, int(e.missed)
 	}
 	d := row.data
 	if d == nil {

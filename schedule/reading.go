@@ -16,8 +16,10 @@ type Reading struct {
 var began = time.Now()
 
 // Read reads the clocks.
-func Read() Reading {
-	now := time.Now()
+func Read() Reading { return ReadAt(time.Now()) }
+
+// ReadAt is what the clocks said when time.Now returned now, a moment ago.
+func ReadAt(now time.Time) Reading {
 	slept, known := slept()
 	return Reading{Wall: now.Round(0), Passed: now.Sub(began) + slept, Sleepless: !known}
 }
