@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	_ "time/tzdata" // for cron lines, where the system has no time zones
 )
 
 func main() {

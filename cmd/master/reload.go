@@ -243,5 +243,6 @@ func (c *change) pauses(before *shell.File, changed []string) {
 func same(a, b *shell.Add) bool {
 	x, y := *a, *b
 	x.Line, y.Line, x.Group, y.Group = 0, 0, "", ""
+	x.Cron, y.Cron = nil, nil // When says it
 	return reflect.DeepEqual(x, y)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"golang.org/x/term"
 
@@ -66,6 +67,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return c.serve(ctx, command)
 	case *shell.Bench:
 		return c.bench(ctx, command)
+	case *shell.CheckCron:
+		fmt.Fprint(stdout, command.Answer(time.Now()))
 	case *shell.Help:
 		fmt.Fprint(stdout, shell.HelpText(command.Topic))
 	case *shell.Version:

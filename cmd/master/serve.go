@@ -79,7 +79,7 @@ func (d *daemon) follow(ctx context.Context, b *shell.Batch) int {
 			return
 		}
 		if all, _ := d.workers(); !d.out.Quiet {
-			d.screen.Notef("%s, %s", shell.Plural(int64(all), "worker"), shell.Plural(int64(len(d.file.Adds)), "key"))
+			d.screen.Notef("%s, %s", shell.Plural(int64(all), "worker"), d.file.Counts())
 		}
 		d.screen.Watch(d.status)
 		d.start(ctx)
@@ -100,7 +100,7 @@ func (d *daemon) add(ctx context.Context, adds []*shell.Add, emit func(shell.Res
 	ok = true
 	for _, a := range adds {
 		err := d.master.Add(master.Entry{
-			Task: a.Task, Every: a.Every, Expire: a.Expire, Once: a.Once,
+			Task: a.Task, Every: a.Every, Stagger: a.Stagger, Cron: a.Cron, Missed: a.Missed, Expire: a.Expire, Once: a.Once,
 			Then: func(v master.Value) {
 				overtaken := v.Attempts == 0 && ctx.Err() != nil   // by the end
 				replaced := ipc.KindOf(v.Err) == ipc.KindCancelled // by another file
@@ -109,7 +109,7 @@ func (d *daemon) add(ctx context.Context, adds []*shell.Add, emit func(shell.Res
 				}
 			},
 		})
-		ok = d.accepted(a.Line, "add", err) && ok
+		ok = d.accepted(a.Line, a.Verb(), err) && ok
 	}
 	return ok
 }

@@ -289,6 +289,38 @@ func TestServe(t *testing.T) {
 	}
 }
 
+func TestServeRunsCronLines(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/lab.master"
+	write := func(lines string) {
+		if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const odd = "worker odd -j 1 --wire json -- oddworker\n"
+	write(odd + "cron boot @reboot last 1\ncron second '* * * * * *' last 2\ncron far '0 0 29 2 *' last 3 --zone UTC\nadd k last 4\n")
+	p := startMaster(t, "", "serve", file)
+	p.err.await(t, "master: 1 worker, 1 key, 3 cron lines\n", 1)
+	p.out.await(t, "boot\t1\n", 1)
+	p.out.await(t, "second\t2\n", 2)
+
+	// Read again, what has not changed goes on: @reboot does not run a second time.
+	write(odd + "cron boot @reboot last 1\ncron second '* * * * * *' last 5\ncron new '@every 50ms' last 6\nadd k last 4\n")
+	p.signal(syscall.SIGHUP)
+	p.err.await(t, "lab.master was read again: added new; changed second; removed far\n", 1)
+	p.out.await(t, "second\t5\n", 2)
+	p.out.await(t, "new\t6\n", 3)
+	write(odd + "cron boot '@reboot' last 1\ncron new '0 25 * * *' last 6\n")
+	p.signal(syscall.SIGHUP)
+	p.err.await(t, `lab.master:3: cron: cron line "0 25 * * *": hour "25": 25 is not between 0 and 23`, 1)
+	p.err.await(t, "nothing has changed, because of what is wrong\n", 1)
+	p.signal(syscall.SIGTERM)
+	p.exit(exitOK)
+	if boot, far := p.out.count("boot"), p.out.count("far"); boot != 1 || far != 0 {
+		t.Errorf("@reboot ran %d times, what comes on a 29th of February %d times", boot, far)
+	}
+}
+
 func TestServePausesAndKills(t *testing.T) {
 	t.Parallel()
 	file := t.TempDir() + "/lab.master"

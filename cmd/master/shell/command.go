@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"fandango/ipc"
+	"fandango/schedule"
 )
 
 // Command is what a line asks for: exactly one of the types below.
@@ -56,7 +57,7 @@ type Version struct{}
 // Worker declares a group of workers.
 type Worker struct{ Group }
 
-// Add runs a task periodically, or once, under a key.
+// Add runs a task periodically, as a cron line says, or once, under a key.
 type Add struct {
 	Line   int // of the file
 	Task   ipc.Task
@@ -64,6 +65,19 @@ type Add struct {
 	Every  time.Duration
 	Expire time.Duration
 	Once   bool
+
+	Stagger schedule.Stagger
+	Cron    *schedule.Cron // nil: it is no cron line
+	When    string         // that of Cron, as it was written, with its zone
+	Missed  schedule.Missed
+}
+
+// Verb is how its line begins.
+func (a *Add) Verb() string {
+	if a.Cron != nil {
+		return "cron"
+	}
+	return "add"
 }
 
 // Pause stops periodic runs for a time, of all keys or of some.
@@ -159,6 +173,7 @@ type verb struct {
 // builder makes one Command: pflag fills it, finish takes the words that are no options.
 type builder struct {
 	flags  *pflag.FlagSet
+	named  map[string]string                            // options of no flag, which are arguments by their names; nil: they are wrong
 	finish func(words, after []string) (Command, error) // after: what follows --; nil without one
 }
 
@@ -187,6 +202,9 @@ func Parse(words []string, place Place, env func(string) (string, bool)) (Comman
 	var after []string
 	if dash := slices.Index(words, "--"); dash >= 0 {
 		words, after = words[:dash], append([]string{}, words[dash+1:]...)
+	}
+	if b.named != nil {
+		words = takeNamed(words, b)
 	}
 	words, numbers := hideNumbers(words, b.flags)
 	if err := b.flags.Parse(words); errors.Is(err, pflag.ErrHelp) {
@@ -275,9 +293,7 @@ func flagMessage(err error, flags *pflag.FlagSet) string {
 		if short := e.GetSpecifiedShortnames(); short != "" {
 			return "no option -" + Safe(e.GetSpecifiedName())
 		}
-		var known []string
-		flags.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-		hint := didYouMean(e.GetSpecifiedName(), known)
+		hint := didYouMean(e.GetSpecifiedName(), flagNames(flags))
 		return fmt.Sprintf("no option --%s%s", Safe(e.GetSpecifiedName()), strings.Replace(hint, "mean ", "mean --", 1))
 	}
 	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
@@ -287,6 +303,11 @@ func flagMessage(err error, flags *pflag.FlagSet) string {
 		return badValue(optionName(e.GetFlag()), e.GetFlag(), e.GetValue(), e.Unwrap())
 	}
 	return Safe(err.Error())
+}
+
+func flagNames(flags *pflag.FlagSet) (names []string) {
+	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
 }
 
 func optionName(f *pflag.Flag) string {

@@ -78,6 +78,21 @@ type wrongLine struct {
 	err  error
 }
 
+// Counts says how many lines there are that run something: "2 keys, 1 cron line".
+func (f *File) Counts() string {
+	crons := 0
+	for _, a := range f.Adds {
+		if a.Cron != nil {
+			crons++
+		}
+	}
+	words := Plural(int64(len(f.Adds)-crons), "key")
+	if crons > 0 {
+		words += ", " + Plural(int64(crons), "cron line")
+	}
+	return words
+}
+
 // checker sees what single lines cannot tell.
 type checker struct {
 	file   *File
@@ -101,13 +116,13 @@ func (c *checker) add(cmd Command, line int) error {
 		c.file.Groups = append(c.file.Groups, cmd.Group)
 	case *Add:
 		if first, ok := c.keys[cmd.Task.Key]; ok {
-			return fmt.Errorf("add: key %s is added already, on line %d", Safe(cmd.Task.Key), first)
+			return fmt.Errorf("%s: key %s is added already, on line %d", cmd.Verb(), Safe(cmd.Task.Key), first)
 		}
 		c.keys[cmd.Task.Key] = line
 		cmd.Line = line
 		c.file.Adds = append(c.file.Adds, cmd)
 		if cmd.Group != "" {
-			c.late = append(c.late, late{line, func() error { return known("add: no group", cmd.Group, c.groups) }})
+			c.late = append(c.late, late{line, func() error { return known(cmd.Verb()+": no group", cmd.Group, c.groups) }})
 		}
 	case *Pause:
 		cmd.Line = line

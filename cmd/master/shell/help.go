@@ -7,12 +7,19 @@ import (
 
 // HelpText is what there is to know about one command, or, for an empty topic, about all of them.
 func HelpText(topic string) string {
-	for _, v := range verbs {
-		if v.name == topic {
-			return v.help()
-		}
-	}
 	var b strings.Builder
+	for _, v := range verbs {
+		if v.name != topic {
+			continue
+		}
+		if b.Len() > 0 { // it stands in a shell and in a file
+			b.WriteString("\n")
+		}
+		b.WriteString(v.help())
+	}
+	if b.Len() > 0 {
+		return b.String()
+	}
 	b.WriteString("Usage: master [COMMAND] [ARG...]     no command: in a pipe, `run -`\n\n")
 	for _, v := range verbs {
 		if v.place == InShell {

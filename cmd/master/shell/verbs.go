@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"fandango/ipc"
+	"fandango/schedule"
 )
 
 // verbs are the commands there are, in the order of the help text.
@@ -30,6 +31,10 @@ func init() { // not a variable's value: help is one of the verbs and reads them
 			"bench", InShell, "measure how many tasks go through workers, and how fast each one does",
 			"[OPTION]... [-- WORKER ARG...]", benchText, newBench,
 		},
+		{
+			"cron", InShell, "put a cron line into words, and tell when it comes next",
+			"--check LINE [OPTION]...", checkCronText, newCheckCron,
+		},
 		{"help", InShell, "this text, or all about one command", "[COMMAND]", "", newHelp},
 		{"version", InShell, "which program this is", "", "", newVersion},
 		{
@@ -39,6 +44,10 @@ func init() { // not a variable's value: help is one of the verbs and reads them
 		{
 			"add", InFile, "run a task every so often, and keep its value under a key",
 			"KEY [TARGET [ARG...]] [OPTION]...", addText, newAdd,
+		},
+		{
+			"cron", InFile, "run a task when a cron line says so, and keep its value under a key",
+			"NAME LINE [TARGET [ARG...]] [OPTION]...", cronText, newCron,
 		},
 		{
 			"pause", InFile, "stop periodic runs for a time, of all keys or of some",
@@ -153,12 +162,13 @@ const serveText = `Each line of the file is a command; a line that begins with #
   worker devices -j 2 -- python3 devices.py
   add  pressure  read sr/vc/ipct-01/pressure --every 3s --expire 10s
   add  current   read sr/di/dcct/current --every 1s
+  cron nightly   '0 3 * * *' clean_tmp /var/spool/archiving --days 7
   pause 30s
 
 Without a worker line the built-in evaluator serves. The first group runs the keys that name none with --worker. Each
 new value is a line on stdout; failures and messages go to stderr.
 
-Commands of the file: worker, add, pause (master help add). All lines are checked before anything starts.
+Commands of the file: worker, add, cron, pause (master help add). All lines are checked before anything starts.
 
 HUP: the file is read again, and what runs becomes what it says now. New workers serve before those go that they
 replace; what has not changed goes on. If a line is wrong, or new workers do not start, nothing changes.
@@ -246,46 +256,65 @@ TARGET the key is the target. Words are typed as in master run.`
 
 func newAdd() *builder {
 	b, a := newBuilder(), &Add{}
-	var strs bool
 	f := b.flags
 	f.Var((*Duration)(&a.Every), "every", "the time from one run to the next")
-	f.Var((*Duration)(&a.Expire), "expire", "how long a value is good for (default: for ever)")
-	f.Var((*Duration)(&a.Task.Timeout), "timeout", "end a run that takes longer, and its worker")
-	f.BoolVar(&a.Once, "once", false, "a value can be read once")
-	f.StringVarP(&a.Group, "worker", "w", "", "the `GROUP` of workers that runs it (default: the first)")
-	f.BoolVarP(&strs, "strings", "R", false, "words are strings, also those that are numbers")
+	f.Var((*Duration)(&a.Stagger.Phase), "phase", "when the first run is due, counted from the start")
+	f.Var((*Duration)(&a.Stagger.Spread), "spread", "up to how much later that is, so that keys do not run together; of each key the same")
+	f.Var((*Duration)(&a.Stagger.Jitter), "jitter", "up to how much later than due a run begins, each time another")
+	strs := a.flags(f)
 	b.finish = func(words, after []string) (Command, error) {
 		switch {
 		case after != nil:
 			return nil, errors.New("nothing may follow --")
 		case len(words) == 0:
 			return nil, errors.New("needs a key: add KEY TARGET WORDS… --every 3s")
+		case a.Every == 0 && a.Stagger != (schedule.Stagger{}):
+			return nil, errors.New("--phase, --spread and --jitter go with --every")
 		case len(words) == 1:
 			words = append(words, words[0])
 		}
-		task, err := wordTask(words[0], words[1:], strs)
-		task.Options = a.Task.Options
-		a.Task = task
-		return a, err
+		return a, a.task(words[0], words[1:], *strs, nil)
 	}
 	return b
 }
 
-// wordTask makes a task of a key, and a target and its typed words.
-func wordTask(key string, words []string, strs bool) (ipc.Task, error) {
-	var args any
-	if len(words) > 1 {
-		var list []any
-		for _, w := range words[1:] {
-			if strs {
-				list = append(list, text(w))
-			} else {
-				list = append(list, typed(w))
-			}
-		}
-		args = list
+// flags adds the options of whatever runs under a key.
+func (a *Add) flags(f *pflag.FlagSet) (strs *bool) {
+	f.Var((*Duration)(&a.Expire), "expire", "how long a value is good for (default: for ever)")
+	f.Var((*Duration)(&a.Task.Timeout), "timeout", "end a run that takes longer, and its worker")
+	f.BoolVar(&a.Once, "once", false, "a value can be read once")
+	f.StringVarP(&a.Group, "worker", "w", "", "the `GROUP` of workers that runs it (default: the first)")
+	return f.BoolP("strings", "R", false, "words are strings, also those that are numbers")
+}
+
+// task completes the task with its key, its target and typed words, and its named arguments.
+func (a *Add) task(key string, words []string, strs bool, named map[string]string) error {
+	value := typed
+	if strs {
+		value = text
 	}
-	return ipc.NewTask(key, text(words[0]), args)
+	object := map[string]any{}
+	for name, w := range named {
+		object[name] = value(w)
+	}
+	var list []any
+	for _, w := range words[1:] {
+		list = append(list, value(w))
+	}
+	if len(list) > 0 && len(object) > 0 {
+		list = append(list, object)
+	}
+	var args any
+	switch {
+	case len(list) > 0:
+		args = list
+	case len(object) > 0:
+		args = object
+	}
+	task, err := ipc.NewTask(key, text(words[0]), args)
+	task.Options = a.Task.Options
+	a.Task = task
+	return err
 }
 
 func newPause() *builder {
