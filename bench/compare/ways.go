@@ -47,9 +47,9 @@ func startMany(ctx context.Context, k *kit, who string, tasks int) (line, error)
 }
 
 func starts(ctx context.Context, k *kit, who string, tasks, atOnce int) (line, error) {
-	program := k.path("bare")
+	command := []string{k.path("bare")}
 	if who == ours {
-		program = k.path("worker")
+		command = []string{k.path("master"), "__worker"} // as master starts its built-in workers
 	}
 	greeting, err := greetingBytes()
 	if err != nil {
@@ -62,7 +62,7 @@ func starts(ctx context.Context, k *kit, who string, tasks, atOnce int) (line, e
 		ready := make(chan time.Time, atOnce)
 		start := time.Now()
 		for range atOnce {
-			go func() { ended <- startAndGreet(ctx, program, greeting, ready) }()
+			go func() { ended <- startAndGreet(ctx, command, greeting, ready) }()
 		}
 		for range atOnce {
 			err = errors.Join(err, <-ended)
@@ -84,8 +84,8 @@ func starts(ctx context.Context, k *kit, who string, tasks, atOnce int) (line, e
 }
 
 // startAndGreet starts a worker, greets it as a pool does, tells when it has answered, and has it end.
-func startAndGreet(ctx context.Context, program string, greeting []byte, ready chan<- time.Time) error {
-	cmd := exec.CommandContext(ctx, program)
+func startAndGreet(ctx context.Context, command []string, greeting []byte, ready chan<- time.Time) error {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "MASTER_WIRE=msgpack", "MASTER_WORKER=main/1")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -103,7 +103,7 @@ func startAndGreet(ctx context.Context, program string, greeting []byte, ready c
 	n, read := out.Read(answer)
 	ready <- time.Now()
 	if n == 0 || answer[0] != 0x92 {
-		read = errors.Join(read, fmt.Errorf("%s answers %x", program, answer[:n]))
+		read = errors.Join(read, fmt.Errorf("%s answers %x", command[0], answer[:n]))
 	}
 	closed := in.Close()
 	_, _ = io.Copy(io.Discard, out)

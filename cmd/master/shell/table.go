@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"fandango/ipc"
 )
@@ -51,11 +52,13 @@ func newTable(header []string, form Form) (*table, error) {
 }
 
 // name matches what an expression may call a column.
-var name = regexp.MustCompile(`[\p{L}_][\p{L}\p{Nd}_]*`)
+var name = sync.OnceValue(func() *regexp.Regexp { // not before it is needed: the built-in worker is this program, too
+	return regexp.MustCompile(`[\p{L}_][\p{L}\p{Nd}_]*`)
+})
 
 // identifiers gives each column the name that an expression uses, and keeps as arguments those that it does use.
 func (t *table) identifiers(expression string) error {
-	used := name.FindAllString(expression, -1)
+	used := name().FindAllString(expression, -1)
 	for i, column := range t.names {
 		id := identifier(column)
 		if j := slices.Index(t.names[:i], id); j >= 0 {
@@ -70,7 +73,7 @@ func (t *table) identifiers(expression string) error {
 // identifier makes a name for an expression out of a column's: "max temp (C)" is max_temp__C_.
 func identifier(column string) string {
 	id := strings.Map(func(r rune) rune {
-		if name.MatchString(string(r)) || '0' <= r && r <= '9' {
+		if name().MatchString(string(r)) || '0' <= r && r <= '9' {
 			return r
 		}
 		return '_'
