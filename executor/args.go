@@ -41,6 +41,20 @@ func ParseArgs(raw ipc.Raw) (Args, error) {
 	return Args{Positional: []any{v}}, nil
 }
 
+// OnlyArgument returns the one positional argument of a tuple's args, undecoded, for a [RawCallable]. It says false where
+// there is none, and where ParseArgs has to tell what args are.
+func OnlyArgument(args ipc.Raw) (ipc.Raw, bool) {
+	switch {
+	case args.IsNil():
+		return nil, false
+	case args[0] == 0x91: // a list of one
+		return args[1:], true
+	case args[0] >= 0x80 && args[0] < 0xa0, args[0] >= 0xdc && args[0] < 0xe0: // a map, or another list
+		return nil, false
+	}
+	return args, true
+}
+
 // names lists the named arguments, sorted.
 func (a Args) names() []string { return slices.Sorted(maps.Keys(a.Named)) }
 

@@ -52,6 +52,15 @@ type Callable interface {
 	Call(ctx context.Context, args Args) (any, error)
 }
 
+// RawCallable is a Callable that can also take args as they are on the wire, where it makes nothing of them, or less than
+// Call would.
+type RawCallable interface {
+	Callable
+	// CallRaw is Call with args that are not decoded; nil: absent. They are valid until it returns, and may be what it
+	// returns.
+	CallRaw(ctx context.Context, args ipc.Raw) (any, error)
+}
+
 // Namespace is a thing with names: a thing that is looked up is a [Callable] or a value.
 type Namespace interface {
 	Lookup(name string) (thing any, ok bool)

@@ -20,17 +20,23 @@ type Registry struct {
 }
 
 // Handle registers a typed handler. A decides how args arrive: a struct takes named arguments, or its fields in order; a
-// slice takes a list; a map takes named arguments; struct{} takes none; anything else is the single argument.
+// slice takes a list; a map takes named arguments; struct{} takes none; anything else is the single argument. An ipc.Raw
+// takes one argument, or all of them in one value, undecoded; its bytes are valid until f returns, and may be its result.
 //
 //	executor.Handle(&reg, "sum", func(ctx context.Context, numbers []float64) (float64, error) { … })
 func Handle[A, R any](r *Registry, name string, f func(ctx context.Context, args A) (R, error)) {
-	r.register(name, callFunc(func(ctx context.Context, args Args) (any, error) {
+	typed := callFunc(func(ctx context.Context, args Args) (any, error) {
 		a, err := argument[A](name, args)
 		if err != nil {
 			return nil, err
 		}
 		return f(ctx, a)
-	}))
+	})
+	if f, ok := any(f).(func(context.Context, ipc.Raw) (R, error)); ok {
+		r.register(name, rawFunc{typed, func(ctx context.Context, args ipc.Raw) (any, error) { return f(ctx, args) }})
+		return
+	}
+	r.register(name, typed)
 }
 
 // Class registers a class: a bind that names it calls build, and the names of the object that it returns are then found
@@ -139,6 +145,24 @@ type callFunc func(ctx context.Context, args Args) (any, error)
 
 // Call calls it.
 func (f callFunc) Call(ctx context.Context, args Args) (any, error) { return f(ctx, args) }
+
+// rawFunc is a func of an ipc.Raw, which needs nothing decoded where there is one argument.
+type rawFunc struct {
+	callFunc
+	raw func(ctx context.Context, args ipc.Raw) (any, error)
+}
+
+// CallRaw calls it.
+func (f rawFunc) CallRaw(ctx context.Context, args ipc.Raw) (any, error) {
+	if one, ok := OnlyArgument(args); ok {
+		return f.raw(ctx, one)
+	}
+	a, err := ParseArgs(args)
+	if err != nil {
+		return nil, err
+	}
+	return f.Call(ctx, a)
+}
 
 // argument makes the one argument of a typed handler.
 func argument[A any](name string, args Args) (A, error) {

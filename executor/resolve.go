@@ -75,6 +75,9 @@ func find(ctx context.Context, on any, eval Eval, text []byte) (any, error) {
 }
 
 func call(ctx context.Context, f Callable, args ipc.Raw) (any, error) {
+	if f, ok := f.(RawCallable); ok {
+		return f.CallRaw(ctx, args)
+	}
 	a, err := ParseArgs(args)
 	if err != nil {
 		return nil, err

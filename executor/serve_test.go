@@ -64,7 +64,7 @@ func ask(t *testing.T, e executor.Executor, wire ipc.Wire, requests ...[3]any) [
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Value = slices.Clone(a.Value)
+		a.Key, a.Value = slices.Clone(a.Key), slices.Clone(a.Value)
 		answers = append(answers, a)
 	}
 }
@@ -123,6 +123,66 @@ func TestServeAnswersEachRequestOnce(t *testing.T) {
 		if !strings.Contains(answers[1].Err.Trace, "evil).Panic") || answers[5].Err.Trace != "here" {
 			t.Errorf("%s: traces %q, %q", wire, answers[1].Err.Trace, answers[5].Err.Trace)
 		}
+	}
+}
+
+// TestARawArgumentIsWhatADecodedOneIs: a handler that takes an undecoded argument is given what it would get by way of
+// decoding it.
+func TestARawArgumentIsWhatADecodedOneIs(t *testing.T) {
+	var names executor.Registry
+	executor.Handle(&names, "raw", func(_ context.Context, v ipc.Raw) (ipc.Raw, error) { return v, nil })
+	executor.Handle(&names, "any", func(_ context.Context, v any) (any, error) { return v, nil })
+	for _, args := range []any{
+		nil, 5, -1, true, 2.5, "text", strings.Repeat("ü", 200),
+		[]byte{0, 0xff},
+		make([]byte, 300),
+		[]any{},
+		[]any{nil},
+		[]any{5},
+		[]any{"x"},
+		[]any{[]any{1, 2}},
+		[]any{map[string]any{"a": 1}},
+		[]any{1, 2},
+		make([]int, 20),
+		map[string]any{},
+		map[string]any{"a": []any{1}},
+		map[string]any{"a": nil, "b": "c"},
+	} {
+		var got [2]string
+		for i, target := range []string{"raw", "any"} {
+			a := ask(t, &names, ipc.Msgpack, [3]any{"k", target, args})[0]
+			if got[i] = a.Value.String(); a.Err != nil {
+				got[i] = strings.ReplaceAll(a.Err.Error(), target, "…")
+			}
+		}
+		if got[0] != got[1] {
+			t.Errorf("args %.40v: raw %s, decoded %s", args, got[0], got[1])
+		}
+	}
+}
+
+// TestServeAllocatesLittle is a guard: a request costs its key's string, its name's, and what the handler makes.
+func TestServeAllocatesLittle(t *testing.T) {
+	var names executor.Registry
+	executor.Handle(&names, "echo", func(_ context.Context, v ipc.Raw) (ipc.Raw, error) { return v, nil })
+	var in bytes.Buffer
+	enc := ipc.NewEncoder(&in, ipc.Msgpack, ipc.Limits{})
+	const n = 1000
+	for range n {
+		if err := enc.Request("a key", encoded(t, "echo"), encoded(t, make([]byte, 64))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := enc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	allocated := testing.AllocsPerRun(10, func() {
+		if err := executor.Serve(t.Context(), &names, bytes.NewReader(in.Bytes()), io.Discard, ipc.Msgpack); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if each := allocated / n; each > 3.1 {
+		t.Errorf("%.2f allocations per request", each)
 	}
 }
 

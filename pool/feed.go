@@ -51,8 +51,8 @@ func (w *worker) beginHead() {
 const (
 	feedTime  = time.Millisecond // about so much work, by its pace, may be with a worker
 	feedAfter = 16               // answers, one at a time, until a pace is known
-	feedMost  = 256              // tasks
-	feedBytes = 64 << 10         // a pipe's worth
+	feedMost  = 1024
+	feedBytes = 64 << 10 // a pipe's worth
 )
 
 // window needs pool.mu. It is how many calls the worker may have.

@@ -61,7 +61,7 @@ func TestOneWindowAtMostWaitsBehindASlowTask(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			waits := 255 // behind the slow one, in its window
+			waits := 1023 // behind the slow one, in its window
 			if window == 1 {
 				waits = 0
 			}

@@ -40,6 +40,7 @@ type Evaluator struct {
 	of      int                 // how many workers there are; names reach one of them
 	cache   map[string]*starlark.Function
 	objects map[string]starlark.Value // instances made by __class__
+	echo    starlark.Value            // the built-in of that name
 	now     run
 	thread  *starlark.Thread // of the run; the next one has it, too, unless something went wrong
 
@@ -71,6 +72,7 @@ func New(cfg Config) *Evaluator {
 		objects: map[string]starlark.Value{},
 	}
 	e.names = e.library()
+	e.echo = e.names["echo"]
 	e.names[limitedName] = limited{e}
 	e.resolver = e.eval
 	if cfg.Executor != nil {
@@ -260,10 +262,14 @@ func (e *Evaluator) eval(_ context.Context, text []byte) (any, error) {
 
 // thing shows a value to [executor.Resolve].
 func (e *Evaluator) thing(v starlark.Value) any {
-	if _, ok := v.(starlark.Callable); ok {
-		return function{e, v}
+	f, ok := v.(starlark.Callable)
+	switch {
+	case !ok:
+		return v
+	case v == e.echo:
+		return echoing{function{e, f}}
 	}
-	return v
+	return function{e, f}
 }
 
 // call calls a value on the running task's thread.
@@ -291,6 +297,21 @@ type function struct {
 // Call calls it.
 func (f function) Call(_ context.Context, args executor.Args) (any, error) {
 	return f.e.call(f.fn, args)
+}
+
+// echoing is echo as a callable: one argument goes back as it came.
+type echoing struct{ function }
+
+// CallRaw calls it.
+func (f echoing) CallRaw(ctx context.Context, args ipc.Raw) (any, error) {
+	if one, ok := executor.OnlyArgument(args); ok {
+		return one, nil
+	}
+	a, err := executor.ParseArgs(args)
+	if err != nil {
+		return nil, err
+	}
+	return f.Call(ctx, a)
 }
 
 // bound is a value whose attributes are the names of tasks.
