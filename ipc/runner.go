@@ -18,6 +18,9 @@ type Runner interface {
 // Do runs one task and waits for its outcome. When ctx ends first, the task is cancelled and the error is of kind
 // cancelled.
 func Do(ctx context.Context, r Runner, t Task) (Raw, error) {
+	if d, ok := r.(Doer); ok {
+		return d.Do(ctx, t)
+	}
 	outcome := make(chan Outcome, 1) // 1-buffered: done never waits
 	if err := r.Submit(ctx, t, func(o Outcome) { outcome <- o }); err != nil {
 		return nil, err
@@ -25,6 +28,13 @@ func Do(ctx context.Context, r Runner, t Task) (Raw, error) {
 	// No select on ctx: a runner that took the task ends it when ctx ends, and says how.
 	o := <-outcome
 	return o.Value, o.Err
+}
+
+// Doer is a Runner with a shorter way for one who waits for his task: [Do] takes it.
+type Doer interface {
+	Runner
+	// Do is what the function Do says.
+	Do(ctx context.Context, t Task) (Raw, error)
 }
 
 // Broadcaster is a Runner whose workers can each be given the same task, because they hold state of their own.

@@ -16,7 +16,11 @@ type call struct {
 	queued time.Time // when it was submitted
 	own    bool      // it is for one worker alone, and goes with it
 
+	outcome chan ipc.Outcome // 1-buffered: what a caller of Do waits for; nil: it was submitted
+
 	// Guarded by pool.mu until state is callFinished; from then on nobody writes them.
+	here     bool // its caller is about to wait for it, and can read its worker's answers meanwhile
+	reads    bool // and is to do so
 	state    callState
 	on       *worker     // the worker that has it
 	written  bool        // that worker's writer has it, or has written it

@@ -42,6 +42,7 @@ func (w *worker) explain(err error) error {
 
 // pause makes the reader read all that is in the pipe and then wait; false when it has ended or needs too long.
 func (w *worker) pause(readDone <-chan struct{}, most time.Duration) bool {
+	w.awaken()
 	_ = w.process.Stdout.SetReadDeadline(time.Now())
 	wait := time.NewTimer(most)
 	defer wait.Stop()
@@ -77,6 +78,9 @@ func (w *worker) settle(readDone <-chan struct{}) bool {
 const stopTime = 100 * time.Millisecond
 
 func (w *worker) resume() {
+	w.pool.mu.Lock()
+	w.pausing = false
+	w.pool.mu.Unlock()
 	_ = w.process.Stdout.SetReadDeadline(time.Time{})
 	w.onward <- true
 }
@@ -211,6 +215,7 @@ func (w *worker) shut() {
 	defer w.pool.mu.Unlock()
 	w.open = false
 	w.pool.dropIdle(w)
+	w.rouse()
 	if w.endingAt.IsZero() {
 		w.endingAt = time.Now()
 		w.since = w.endingAt

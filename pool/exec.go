@@ -99,7 +99,7 @@ func (w *worker) exec(c *call) {
 	out := &bounded{most: p.cfg.Limits.Size, rest: process.Kill}
 	w.stderr = stderrLog{}
 	var reading sync.WaitGroup
-	reading.Go(func() { _, _ = io.Copy(out, source{process.Stdout}) })
+	reading.Go(func() { _, _ = io.Copy(out, &source{f: process.Stdout}) })
 	reading.Go(w.listen)
 	aborted := p.aborted
 	graceOver := p.graceOver

@@ -25,6 +25,12 @@ func (w *worker) assign(c *call) {
 	w.flight.pushBack(c)
 	w.ahead += c.size()
 	c.state, c.on, c.written, c.begun = callRunning, w, false, time.Time{}
+	if w.resting {
+		w.resting, c.reads = false, c.here && w.flight.n == 1
+		if !c.reads {
+			w.recall()
+		}
+	}
 }
 
 // beginHead needs pool.mu. The clock of a call starts when it has been given to the writer and all before it have been
@@ -154,14 +160,15 @@ func (w *worker) write() {
 const smallTask = 4 << 10
 
 // send writes by itself what waits for the writer, as far as it is small and needs no waiting; the rest it leaves to the
-// writer.
-func (w *worker) send() {
+// writer. It says false when that is all.
+func (w *worker) send() bool {
 	if w.out == nil || !w.writing.TryLock() {
 		w.wake()
-		return
+		return false
 	}
 	defer w.writing.Unlock()
 	w.writeSome(true)
+	return true
 }
 
 // writeSome hands what waits for the writer to the process, in one write; at once, or not at all: then what is left is

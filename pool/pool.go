@@ -182,13 +182,16 @@ func isClosed(c <-chan struct{}) bool {
 
 // Submit gives t to a worker, or lets it wait for one; see [ipc.Runner].
 func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
-	if err := p.check(t); err != nil {
+	return p.submit(ctx, &call{pool: p, task: t, done: done, queued: time.Now()})
+}
+
+func (p *Pool) submit(ctx context.Context, c *call) error {
+	if err := p.check(c.task); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
 	}
-	c := &call{pool: p, task: t, done: done, queued: time.Now()}
 	p.mu.Lock()
 	err := p.refusal()
 	if err == nil && p.waiting >= p.cfg.Queue && len(p.idle) == 0 {
@@ -203,13 +206,15 @@ func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) e
 	grow := w == nil && p.wantsMore()
 	p.mu.Unlock()
 
-	if w != nil {
+	c.watch(ctx)
+	switch {
+	case w != nil && c.reads:
+		w.attend(c)
+	case w != nil:
 		w.send()
-	}
-	if grow {
+	case grow:
 		p.grow()
 	}
-	c.watch(ctx)
 	return nil
 }
 
@@ -304,7 +309,7 @@ func (p *Pool) place(c *call, front bool) *worker {
 		w.assign(c)
 		return w
 	}
-	c.state = callWaiting
+	c.state, c.here = callWaiting, false
 	p.waiting++
 	if front {
 		queue.pushFront(c)

@@ -14,30 +14,33 @@ import (
 
 // read takes answers from the worker until its stdout ends or breaks the protocol.
 func (w *worker) read() {
-	d := ipc.NewDecoder(source{w.process.Stdout}, ipc.DecoderConfig{
+	w.source.f = w.process.Stdout
+	w.in = ipc.NewDecoder(&w.source, ipc.DecoderConfig{
 		Wire:   w.pool.cfg.Wire,
 		Limits: w.pool.cfg.Limits,
 		Oldest: w.oldest,
 		Text:   w.wrote,
 	})
-	for {
-		err := w.hear(d)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			select {
-			case w.empty <- struct{}{}:
-			case <-w.gone:
-				return
-			}
-			if !<-w.onward {
-				return
-			}
-			continue
-		}
-		if err != nil {
-			w.broken <- err
-			return
-		}
+	for w.listenOnce() && (!w.calm || w.rest()) {
 	}
+}
+
+// listenOnce waits for answers and takes them. It says false when there is nothing more to read.
+func (w *worker) listenOnce() bool {
+	err := w.hear()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		select {
+		case w.empty <- struct{}{}:
+		case <-w.gone:
+			return false
+		}
+		return <-w.onward
+	}
+	if err != nil {
+		w.broken <- err
+		return false
+	}
+	return true
 }
 
 // heard is an answer, and what becomes of its call.
@@ -49,13 +52,13 @@ type heard struct {
 }
 
 // hear waits for an answer, and takes all those that have come with it.
-func (w *worker) hear(d *ipc.Decoder) error {
+func (w *worker) hear() error {
 	defer func() {
 		clear(w.answers)
 		w.answers = w.answers[:0]
 	}()
-	a, err := d.Answer()
-	for ok := err == nil; ok; a, ok, err = d.AnswerNow() {
+	a, err := w.in.Answer()
+	for ok := err == nil; ok; a, ok, err = w.in.AnswerNow() {
 		w.answers = append(w.answers, heard{answer: a})
 	}
 	if len(w.answers) == 0 {
@@ -97,6 +100,7 @@ func (w *worker) answer(answers []heard) (err error) {
 		err = ipc.Errorf(ipc.KindProtocol, "it answered key %s, which is not in flight on it", quote(answers[n].answer.Key))
 	}
 	write := n > 0 && w.release()
+	w.calm = n > 0 && w.flight.n == 0 && w.open && answers[n-1].call.outcome != nil
 	sick := n > 0 && p.sickSince != nil && w.ready
 	p.mu.Unlock()
 
@@ -159,9 +163,15 @@ func (w *worker) match(answers []heard) (n int) {
 
 // source reads a pipe. Once its deadline has passed it gives what is in the pipe, and os.ErrDeadlineExceeded when that
 // is nothing: so a deadline in the past means "read what is there, and stop".
-type source struct{ f *os.File }
+type source struct {
+	f   *os.File
+	now bool // do so without a deadline
+}
 
-func (s source) Read(b []byte) (int, error) {
+func (s *source) Read(b []byte) (int, error) {
+	if s.now {
+		return proc.ReadNow(s.f, b)
+	}
 	n, err := s.f.Read(b)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return proc.ReadNow(s.f, b)

@@ -21,7 +21,7 @@ const (
 
 // listen reads the worker's stderr to its end. It always reads, so that no worker ever waits for it.
 func (w *worker) listen() {
-	lines := bufio.NewReaderSize(source{w.process.Stderr}, lineSize)
+	lines := bufio.NewReaderSize(&source{f: w.process.Stderr}, lineSize)
 	var limit limiter
 	for {
 		line, isPrefix, err := lines.ReadLine()

@@ -38,7 +38,12 @@ type worker struct {
 	out     *ipc.Encoder
 	batch   []*call // for nextCalls, again and again
 
-	answers []heard // the reader's, again and again
+	// Of who reads its answers: the reader, or the caller of a task while it rests. See do.go.
+	in      *ipc.Decoder
+	source  source
+	answers []heard       // again and again
+	calm    bool          // the last answer was to a task whose caller waits for it, and left nothing in flight
+	recalls chan struct{} // 1-buffered: the reader is to read again
 
 	// Guarded by pool.mu.
 	flight   deque         // the calls that it has, in order; it runs the first
@@ -46,6 +51,10 @@ type worker struct {
 	ahead    int           // bytes of flight
 	pace     time.Duration // what a task took lately
 	orders   []*call       // calls for this worker alone, before all others
+	resting  bool          // nobody reads its answers
+	attended bool          // a caller has read them lately
+	pausing  bool          // all that it has written is being read
+	over     bool          // nothing more is to be read
 	greeted  bool          // it has answered the greeting
 	ready    bool          // and repeated what is kept
 	open     bool          // it takes tasks
@@ -71,6 +80,7 @@ func newWorker(s *slot, process *proc.Process) *worker {
 		gone:     make(chan struct{}),
 		empty:    make(chan struct{}),
 		onward:   make(chan bool),
+		recalls:  make(chan struct{}, 1),
 	}
 	if process != nil { // nil: there will be one per task
 		w.sent.file = process.Stdin
