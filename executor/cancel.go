@@ -87,6 +87,22 @@ func (in *intake) next() (*request, error) {
 	}
 }
 
+// nextNow is next for what has been read already: without a request and an error, that is none, or there is a reader,
+// which has the stream.
+func (in *intake) nextNow() (*request, error) {
+	for !in.aside {
+		r, ok, err := in.dec.RequestNow()
+		if !ok {
+			return nil, err
+		}
+		if r.Key != ipc.KeyCancel {
+			in.own = request{Request: r}
+			return &in.own, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // as it says
+}
+
 // fromReader waits for what the reader reads; ok is false when that is nothing more, and the stream is the loop's again.
 func (in *intake) fromReader() (r *request, err error, ok bool) {
 	in.mu.Lock()
@@ -232,6 +248,7 @@ func (r *request) size() int { return len(r.Key) + len(r.Target) + len(r.Args) +
 type runContext struct {
 	context.Context //nolint:containedctx // the stream's: this is a context itself
 
+	told  ipc.RequestOptions
 	over  atomic.Bool // the run has ended
 	inner atomic.Pointer[cancellable]
 }
@@ -284,6 +301,9 @@ func (c *runContext) Err() error {
 
 // Value returns what the stream's context has, and lets package context find the part that can be cancelled.
 func (c *runContext) Value(key any) any {
+	if key == (optionsKey{}) {
+		return c.told
+	}
 	if inner := c.inner.Load(); inner != nil {
 		return inner.Value(key)
 	}

@@ -39,14 +39,6 @@ func RequestOptions(ctx context.Context) ipc.RequestOptions {
 
 type optionsKey struct{}
 
-func withOptions(ctx context.Context, raw ipc.Raw) (context.Context, error) {
-	var options ipc.RequestOptions
-	if err := raw.Decode(&options); err != nil {
-		return nil, typeError("the options of the request: " + err.Error())
-	}
-	return context.WithValue(ctx, optionsKey{}, options), nil
-}
-
 // Callable is a thing that can be called.
 type Callable interface {
 	Call(ctx context.Context, args Args) (any, error)

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,9 @@ import (
 )
 
 // Serve reads requests from in and writes answers to out, one at a time: each is written before the next one begins. It
-// returns nil when in ends, and otherwise why it could not go on. When ctx ends, it returns nil after the task at hand;
-// a Read that waits is interrupted only when in has a SetReadDeadline, as a pipe of os.Pipe has, and is waited for.
+// returns nil when in ends, and otherwise why it could not go on. Answers to requests with the option batch may share a
+// write, within a millisecond, as long as more such requests are at hand. When ctx ends, it returns nil after the task at
+// hand; a Read that waits is interrupted only when in has a SetReadDeadline, as a pipe of os.Pipe has, and is waited for.
 //
 // The context of each call ends with it, or earlier: when ctx does, or when the master cancels the task. What a handler
 // then returns is answered, and the next task begins; so one that heeds its context lets its worker live on.
@@ -41,6 +43,15 @@ type server struct {
 	enc      *ipc.Encoder
 	busy     atomic.Bool // a request is read, and its answer is not written
 
+	options ipc.Raw            // of the last request that had any,
+	told    ipc.RequestOptions // and what they tell
+	held    bool               // answers wait for a flush; or did, until flushLate came
+
+	writing sync.Mutex  // guards enc and what follows
+	flusher *time.Timer // flushes answers that are held; nil: none ever was
+	armed   bool        // it is going to
+	late    error       // what it met
+
 	ended bool  // there is nothing more to do
 	err   error // why, when it is not that the input ended
 }
@@ -57,6 +68,9 @@ func newServer(e Executor, in io.Reader, out io.Writer, wire ipc.Wire) *server {
 func (s *server) serve(ctx context.Context) error {
 	defer context.AfterFunc(ctx, s.unblock)()
 	persist(func() { s.loop(ctx) })
+	if s.flusher != nil {
+		s.flusher.Stop()
+	}
 	return s.err
 }
 
@@ -69,7 +83,7 @@ func (s *server) unblock() {
 
 func (s *server) loop(ctx context.Context) {
 	for !s.ended && ctx.Err() == nil {
-		req, err := s.requests.next()
+		req, err := s.next()
 		if err != nil {
 			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				s.err = err
@@ -78,9 +92,45 @@ func (s *server) loop(ctx context.Context) {
 		}
 		s.busy.Store(true)
 		s.answer(ctx, req)
-		s.busy.Store(false)
+	}
+	if err := s.flush(); err != nil && s.err == nil {
+		s.err = err
 	}
 	s.ended = true
+}
+
+// next waits for a request. Held answers are written before it waits, and before a request whose own answer must not be
+// held: so a worker that dies has begun no such request while an answer was on hold.
+func (s *server) next() (*request, error) {
+	if s.held {
+		req, err := s.requests.nextNow()
+		if req != nil && s.batch(req) {
+			return req, nil
+		}
+		if failed := s.flush(); failed != nil || req != nil || err != nil {
+			return req, errors.Join(failed, err)
+		}
+	}
+	s.busy.Store(false)
+	return s.requests.next()
+}
+
+// batch says that the answer to req may be held.
+func (s *server) batch(req *request) bool {
+	return req.Options != nil && s.read(req.Options) == nil && s.told.Batch
+}
+
+// read reads options; those of the last request are read already.
+func (s *server) read(options ipc.Raw) error {
+	if s.options != nil && bytes.Equal(options, s.options) {
+		return nil
+	}
+	s.options, s.told = nil, ipc.RequestOptions{}
+	if err := options.Decode(&s.told); err != nil {
+		return typeError("the options of the request: " + err.Error())
+	}
+	s.options = bytes.Clone(options)
+	return nil
 }
 
 // answer runs a request and writes its one answer.
@@ -91,7 +141,7 @@ func (s *server) answer(ctx context.Context, req *request) {
 		func(result any, err error) {
 			s.requests.end()
 			req.ctx.end()
-			if err := s.write(req.Key, result, err); err != nil {
+			if err := s.write(req, result, err); err != nil {
 				s.ended, s.err = true, fmt.Errorf("answer %q: %w", req.Key, err)
 			}
 		},
@@ -103,10 +153,10 @@ func (s *server) run(ctx context.Context, req *request) (any, error) {
 		return nil, errNotBegun
 	}
 	if req.Options != nil {
-		var err error
-		if ctx, err = withOptions(ctx, req.Options); err != nil {
+		if err := s.read(req.Options); err != nil {
 			return nil, err
 		}
+		req.ctx.told = s.told
 	}
 	switch req.Key {
 	case ipc.KeyHello:
@@ -136,6 +186,7 @@ func (s *server) hello(req ipc.Request) ipc.Hello {
 	h.Protocol = ipc.Protocol
 	h.Ordered = true
 	h.Options = true
+	h.Batch = true
 	h.Cancel = true
 	if runtime.GOOS != "windows" {
 		h.Diagnose = "SIGQUIT" // Run prints all stacks and goes on; without Run, the Go runtime prints them and exits
@@ -143,7 +194,61 @@ func (s *server) hello(req ipc.Request) ipc.Hello {
 	return h
 }
 
-func (s *server) write(key string, result any, err error) error {
+// heldMost is how much of held answers waits for a write, about, and heldTime how long.
+const (
+	heldMost = 32 << 10
+	heldTime = time.Millisecond
+)
+
+// write writes the answer to req, or holds it.
+func (s *server) write(req *request, result any, err error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.late != nil {
+		return s.late
+	}
+	if err := s.encode(req.Key, result, err); err != nil {
+		return err
+	}
+	if !s.batch(req) || s.enc.Buffered() > heldMost {
+		s.held = false
+		return s.enc.Flush()
+	}
+	s.held = true
+	switch {
+	case s.armed:
+	case s.flusher == nil:
+		s.flusher = time.AfterFunc(heldTime, s.flushLate)
+	default:
+		s.flusher.Reset(heldTime)
+	}
+	s.armed = true
+	return nil
+}
+
+// flush writes what is held.
+func (s *server) flush() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.held = false
+	if s.late != nil {
+		return s.late
+	}
+	return s.enc.Flush()
+}
+
+// flushLate writes what has been held long enough: the next request takes its time.
+func (s *server) flushLate() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.armed = false
+	if s.late == nil {
+		s.late = s.enc.Flush()
+	}
+}
+
+// encode appends an answer.
+func (s *server) encode(key string, result any, err error) error {
 	var raw ipc.Raw
 	if err == nil {
 		raw, err = toRaw(result)
@@ -155,11 +260,9 @@ func (s *server) write(key string, result any, err error) error {
 		err = s.enc.Answer(key, raw)
 	}
 	if err != nil {
-		if err := s.enc.Failure(key, err); err != nil {
-			return err
-		}
+		return s.enc.Failure(key, err)
 	}
-	return s.enc.Flush()
+	return nil
 }
 
 // toRaw encodes a result.

@@ -71,6 +71,22 @@ func (d *Decoder) Request() (Request, error) {
 	if err := d.next(false); err != nil {
 		return Request{}, err
 	}
+	return d.request(), nil
+}
+
+// RequestNow is Request for what has been read already, as AnswerNow.
+func (d *Decoder) RequestNow() (r Request, ok bool, err error) {
+	switch {
+	case d.err != nil:
+		return Request{}, false, d.err
+	case d.pos == len(d.buf), !d.find(false):
+		return Request{}, false, d.err
+	}
+	return d.request(), true, nil
+}
+
+// request is the message that was found.
+func (d *Decoder) request() Request {
 	r := Request{Key: string(d.key), Target: d.first}
 	if !d.second.IsNil() {
 		r.Args = d.second
@@ -78,7 +94,7 @@ func (d *Decoder) Request() (Request, error) {
 	if !d.third.IsNil() {
 		r.Options = d.third
 	}
-	return r, nil
+	return r
 }
 
 // Answer reads the next answer, and hands text on the way to the config's Text. Its errors are those of Request.
@@ -95,13 +111,11 @@ func (d *Decoder) AnswerNow() (a Answer, ok bool, err error) {
 	switch {
 	case d.err != nil:
 		return Answer{}, false, d.err
-	case d.pos == len(d.buf):
-		return Answer{}, false, nil
-	case d.find(true):
-		a, err = d.answer()
-		return a, err == nil, err
+	case d.pos == len(d.buf), !d.find(true):
+		return Answer{}, false, d.err
 	}
-	return Answer{}, false, d.err
+	a, err = d.answer()
+	return a, err == nil, err
 }
 
 // answer is the message that was found.

@@ -16,6 +16,7 @@ type Greeting struct {
 // members may come; a worker ignores those that it does not know.
 type RequestOptions struct {
 	All     bool `msgpack:"all,omitempty"`     // every worker is given this request
+	Batch   bool `msgpack:"batch,omitempty"`   // the answer may share a write with others, within a millisecond
 	Attempt int  `msgpack:"attempt,omitempty"` // 2 for the first run after one that had no answer; 0: not told
 }
 
@@ -27,7 +28,7 @@ type Hello struct {
 	Ordered  bool     `msgpack:"ordered,omitempty"`  // each answer is written out before the next task begins
 	Targets  []string `msgpack:"targets,omitempty"`  // names that it knows
 	Classes  []string `msgpack:"classes,omitempty"`  // classes that KeyBind can construct
-	Batch    bool     `msgpack:"batch,omitempty"`    // answers of idempotent tasks may share a write
+	Batch    bool     `msgpack:"batch,omitempty"`    // knows the option of that name
 	Options  bool     `msgpack:"options,omitempty"`  // takes a fourth element of a request, RequestOptions
 	Cancel   bool     `msgpack:"cancel,omitempty"`   // ends the task that it runs when it is sent KeyCancel, and lives on
 	Diagnose string   `msgpack:"diagnose,omitempty"` // the signal that makes it print its stacks on stderr

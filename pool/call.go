@@ -24,6 +24,8 @@ type call struct {
 	state    callState
 	on       *worker     // the worker that has it
 	written  bool        // that worker's writer has it, or has written it
+	batch    bool        // its answer may share a write with others
+	exact    bool        // it must not: a worker has died that may have run it, and the next one shall show whether by it
 	mark     int64       // where its tuple begins in what is written to that worker; the writer's
 	begun    time.Time   // when it became the one that the worker runs; zero before
 	clock    *time.Timer // of this run's timeout; nil without one

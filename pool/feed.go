@@ -181,8 +181,11 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 	for _, c := range w.nextCalls(atOnce) {
 		mark := w.sent.n + int64(w.out.Buffered())
 		var options ipc.Raw
-		if c.own && w.claims.Options {
+		switch {
+		case c.own && w.claims.Options:
 			options = givenToAll
+		case c.batch:
+			options = mayShare
 		}
 		err := w.out.RequestWith(c.task.Key, c.task.Target, c.task.Args, options)
 		if err == nil && w.slot.canary {
@@ -214,6 +217,9 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 // givenToAll is the options of a request that every worker is given: it may change what the worker holds.
 var givenToAll = mustEncode(ipc.RequestOptions{All: true})
 
+// mayShare is the options of a request whose answer may share a write with others.
+var mayShare = mustEncode(ipc.RequestOptions{Batch: true})
+
 // nextCalls takes the calls that wait for the writer, and as many more as the worker may have; at once, only the small
 // ones in front.
 func (w *worker) nextCalls(atOnce bool) []*call {
@@ -230,6 +236,7 @@ func (w *worker) nextCalls(atOnce bool) []*call {
 			break
 		}
 		c.written = true
+		c.batch = c.task.Idempotent && !c.exact && !c.own && w.claims.Batch && w.claims.Options && !w.slot.canary
 		calls = append(calls, c)
 	}
 	w.batch = calls

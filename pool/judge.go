@@ -25,6 +25,7 @@ func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carry
 	var behind []*call
 	first := w.flight.popFront()
 	for c := w.flight.popFront(); c != nil; c = w.flight.popFront() {
+		c.exact = c.exact || c.batch && c.written
 		behind = append(behind, c)
 	}
 	orders := w.takeOrders()
@@ -33,6 +34,11 @@ func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carry
 	if first != nil && first.task.Key != ipc.KeyHello {
 		fate = first.fate
 		ran = !first.begun.IsZero()
+		if ran && fate == nil && first.batch { // its answer may have been on hold, and another one have killed the worker
+			first.exact = true
+			first.attempts--
+			ran = false
+		}
 		if ran && fate == nil && read <= first.mark {
 			first.attempts--
 			ran = false

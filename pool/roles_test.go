@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 			}
 			evilworker.Serve()
 		},
+		"echoer":    playEchoer,
 		"mortal":    playMortal,
 		"mute":      func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) },
 		"names":     func([]string) { executor.Main(runnertest.Names()) },
