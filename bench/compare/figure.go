@@ -52,6 +52,7 @@ const (
 	rawBlocking = "raw pipe, descriptors that block"
 	rawLarge    = "raw pipe of 1 MiB"
 	ours        = "**fandango**"
+	oursAgain   = "**fandango --idempotent**"
 	oursInC     = "**fandango, a worker in C**"
 	netRPC      = "go-plugin, net/rpc"
 	gRPC        = "go-plugin, gRPC"
@@ -69,8 +70,8 @@ const (
 var (
 	others    = []string{erlang, netRPC, gRPC, submit, imap, node}
 	syncWho   = append([]string{raw, rawBlocking, ours, oursInC}, others...)
-	smallWho  = append([]string{raw, rawEach, ours, oursInC, imap64}, others...)
-	mediumWho = append([]string{raw, rawLarge, ours, imap64}, others...)
+	smallWho  = append([]string{raw, rawEach, ours, oursAgain, oursInC, imap64}, others...)
+	mediumWho = append([]string{raw, rawLarge, ours, oursAgain, imap64}, others...)
 	largeWho  = append([]string{raw, rawLarge, ours}, others...)
 )
 

@@ -154,6 +154,8 @@ func (k *kit) command(who string, w work, tasks int) []string {
 		return append([]string{k.path("raw"), "-pipe", "1048576"}, single...)
 	case ours:
 		return bench
+	case oursAgain:
+		return append(bench, "--idempotent")
 	case oursInC:
 		return append(bench, "--", k.path("echo-worker"))
 	case netRPC:

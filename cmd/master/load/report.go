@@ -42,7 +42,7 @@ func (l *Load) Report() Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := Report{
-		Mode: l.Mode, Tasks: l.ended.Load(), Payload: l.Payload, Failed: l.failed, Seconds: l.took.Seconds(),
+		Mode: l.Mode, Tasks: l.ended.Load(), Payload: l.Payload, Idempotent: l.Options.Idempotent, Failed: l.failed, Seconds: l.took.Seconds(),
 		P50: MicrosOf(l.times.At(0.50)), P90: MicrosOf(l.times.At(0.90)), P99: MicrosOf(l.times.At(0.99)), Max: MicrosOf(l.times.Max()),
 		Times: &l.times,
 	}

@@ -17,7 +17,9 @@ type Bench struct {
 	Tasks   int
 	Payload Size
 	Target  string
-	Grace   time.Duration // how long running tasks may go on at TERM
+	// Idempotent lets a task run again, and so answers share a write.
+	Idempotent bool
+	Grace      time.Duration // how long running tasks may go on at TERM
 	Output
 	Group
 }
@@ -52,6 +54,7 @@ func newBench() *builder {
 	f.VarP((*count)(&n.Tasks), "tasks", "n", "how many tasks are measured")
 	f.Var(&n.Payload, "payload", "how large the argument of each task is")
 	f.StringVarP(&n.Target, "target", "t", "echo", "what each task runs")
+	f.BoolVar(&n.Idempotent, "idempotent", false, "a task may run again when its worker dies, so answers may share a write")
 	n.Group.flags(f)
 	n.flagsFor(f, Text, JSON)
 	f.Var(choice{&n.Progress, []string{"auto", "plain", "none"}}, "progress", "auto: on a terminal; plain: a line every 10 s")
@@ -97,7 +100,10 @@ func (c *count) Type() string { return "N" }
 // Load is what the workers are driven with.
 func (n *Bench) Load() (*load.Load, error) {
 	target, err := ipc.Encode(n.Target)
-	return &load.Load{Mode: n.Mode, Tasks: n.Tasks, Payload: int(n.Payload), Target: target, Echo: n.Target == "echo"}, err
+	return &load.Load{
+		Mode: n.Mode, Tasks: n.Tasks, Payload: int(n.Payload), Target: target, Echo: n.Target == "echo",
+		Options: ipc.Options{Idempotent: n.Idempotent},
+	}, err
 }
 
 // BenchProgress says in one line how far a measurement is: "  132 000/1 000 000   410 000/s   2.1 s left".
@@ -121,6 +127,7 @@ func AppendReport(dst []byte, r *load.Report, columns bool) []byte {
 	rows := []row{
 		{"mode", string(r.Mode), ""},
 		{"workers", strconv.Itoa(r.Workers), ""},
+		{"idempotent", strconv.FormatBool(r.Idempotent), ""},
 		{"payload", grouped(int64(r.Payload)) + " B", ""},
 		{"tasks", grouped(r.Tasks) + " in " + seconds(time.Duration(r.Seconds*float64(time.Second))), ""},
 		{"failed", grouped(r.Failed), ""},
