@@ -89,6 +89,7 @@ type Exit struct {
 	Signal int    // the signal that ended it; 0 when it exited
 	Name   string // the signal's name, "SIGSEGV"; empty without one
 	Core   bool   // the system says that it wrote a core file
+	Alive  bool   // it has not ended: SIGKILL was sent and did nothing, for the kernel holds it; Code is -1
 
 	MaxRSS int64         // peak memory in bytes; 0 where unknown
 	CPU    time.Duration // user and system time
@@ -97,8 +98,11 @@ type Exit struct {
 	Stderr []string      // its last lines on stderr, oldest first
 }
 
-// String says it in a few words: "signal 11, SIGSEGV" or "exit code 3".
+// String says it in a few words: "signal 11, SIGSEGV", "exit code 3" or "alive after SIGKILL".
 func (x *Exit) String() string {
+	if x.Alive {
+		return "alive after SIGKILL"
+	}
 	if x.Signal != 0 {
 		return strings.TrimSuffix(fmt.Sprintf("signal %d, %s", x.Signal, x.Name), ", ")
 	}

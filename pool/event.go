@@ -98,6 +98,15 @@ type SetAside struct {
 	Err     error // the last crash
 }
 
+// Abandoned says that a worker has been sent SIGKILL and is still there after 5 s: the kernel holds it, in a read of a dead
+// file server mostly. It can do nothing any more, its task has its outcome, and its slot starts another one, as long as
+// there are not more of them than slots. It is waited for in the background, even beyond the end of Run.
+type Abandoned struct {
+	Worker string
+	PID    int
+	View   string // what the system says about it; "" where it says nothing
+}
+
 // Resized says that the pool has another number of slots.
 type Resized struct {
 	Group    string
@@ -116,4 +125,5 @@ func (Exited) event()      {}
 func (Unhealthy) event()   {}
 func (Healthy) event()     {}
 func (SetAside) event()    {}
+func (Abandoned) event()   {}
 func (Resized) event()     {}

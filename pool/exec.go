@@ -84,6 +84,11 @@ func (w *worker) exec(c *call) {
 		w.after(c, o)
 		return
 	}
+	if err := p.crowded(); err != nil {
+		o.Err = err
+		w.after(c, o)
+		return
+	}
 	process, err := p.spawner.Start(proc.Spec{Command: command, Env: p.cfg.environment(w.slot.name), Dir: p.cfg.Dir, Confine: p.cfg.Confine})
 	if err != nil {
 		o.Err = ipc.Errorf(ipc.KindNoWorker, "%w", err)
@@ -103,6 +108,8 @@ func (w *worker) exec(c *call) {
 	reading.Go(w.listen)
 	aborted := p.aborted
 	graceOver := p.graceOver
+	var survives <-chan time.Time
+	undead := false
 	for running := true; running; {
 		select {
 		case <-process.Exited():
@@ -110,12 +117,18 @@ func (w *worker) exec(c *call) {
 		case <-w.poked:
 			if w.overdue() {
 				process.Kill()
+				if survives == nil {
+					survives = time.After(killTime)
+				}
 			}
+		case <-survives:
+			running, undead = false, true
 		case <-graceOver:
 			graceOver = nil
 			w.condemn(ipc.Errorf(ipc.KindClosed, "%s ended while it ran, and it did not finish in the grace", p.cfg.Name))
 		case <-aborted:
 			aborted = nil
+			survives = time.After(abortGrace)
 			w.condemn(ipc.Errorf(ipc.KindClosed, "%s was stopped while it ran", p.cfg.Name))
 		}
 	}
@@ -124,7 +137,12 @@ func (w *worker) exec(c *call) {
 	_ = process.Stdout.SetReadDeadline(past)
 	_ = process.Stderr.SetReadDeadline(past)
 	reading.Wait()
-	exit := exitOf(process.Reap(), &w.stderr)
+	var exit ipc.Exit
+	if undead {
+		exit = w.abandon()
+	} else {
+		exit = exitOf(process.Reap(), &w.stderr)
+	}
 
 	p.mu.Lock()
 	fate := c.fate

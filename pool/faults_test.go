@@ -37,6 +37,7 @@ import (
 //	O01–O04  what cannot be started, and why                proc: TestStartErrorsSayWhy; TestMissingProgram
 //	O09      crash at start, damped, healed                 TestUnhealthyIsSaidOnceAndHeals, TestWorkerThatAlwaysExitsIsStartedSlowly
 //	O10      exit before ready                              TestWorkersAreNone
+//	O18      a process that survives SIGKILL                TestO18AProcessThatSurvivesSIGKILL, TestO18StopWaits…
 //	O20, O21 grandchildren                                  TestGrandchildCannotHoldAnOutcome, TestGroupGoesWithItsWorker; proc: TestOrphansEndWithTheirWorker
 //	O25      floods on stderr                               TestStderrNeverBlocksAWorker
 //	O26      no signal to a number                          forbidigo in .golangci.yml: Kill only in internal/proc

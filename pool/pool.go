@@ -49,6 +49,8 @@ type Pool struct {
 	cage     deque               // calls that wait for the canary
 	suspects map[string]*suspect // keys whose last tasks have killed their workers
 
+	undead int // processes of all slots that were left to the system
+
 	failures  []time.Time // of lives that came to nothing, as many as the intensity allows
 	sickSince *time.Time  // when they became too many; nil: they are not
 
@@ -92,7 +94,8 @@ const (
 )
 
 // Run is the whole life of the pool: it starts the workers, replaces those that end, and returns when ctx has ended, or
-// Drain or Abort was called, and no process or goroutine of the pool is left. The end of ctx means Drain(cfg.Grace).
+// Drain or Abort was called, and no process or goroutine of the pool is left, but for processes that SIGKILL does not end
+// (see [Abandoned]) and who waits for them. The end of ctx means Drain(cfg.Grace).
 // Call it once.
 func (p *Pool) Run(ctx context.Context) error {
 	p.mu.Lock()
@@ -114,7 +117,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	stopWatching := context.AfterFunc(ctx, func() { p.Drain(p.cfg.Grace) })
 
 	<-p.draining
-	p.living.Wait() // every process has been reaped
+	p.living.Wait() // every process has been reaped, or cannot be
 	impatient.Stop()
 	stopWatching()
 	close(stopSpawner)
@@ -244,6 +247,7 @@ type Worker struct {
 	Restarts int       // processes before this one
 	Err      error     // why its last process came to nothing; nil once one is ready
 	Hello    ipc.Hello // what it claims
+	Undead   int       // processes before this one that SIGKILL has not ended yet
 }
 
 // State is what a slot is doing.

@@ -40,6 +40,7 @@ type slot struct {
 	starts    int
 	final     bool  // it has given up: its worker said that it shall not be started again
 	err       error // why its last process failed; nil once one is ready
+	undead    int   // processes that were left to the system
 }
 
 // renewal asks a slot for a new process in place of the one it has.
@@ -141,6 +142,13 @@ func (s *slot) close(why error) {
 // begin starts the slot's worker.
 func (s *slot) begin() {
 	if s.closing || s.worker != nil {
+		return
+	}
+	if err := s.pool.crowded(); err != nil {
+		s.pool.mu.Lock()
+		s.err = err
+		s.pool.mu.Unlock()
+		s.restart.Reset(time.Second)
 		return
 	}
 	w, err := s.start()
@@ -352,7 +360,7 @@ func (s *slot) ask(why string) {
 
 // snapshot needs pool.mu.
 func (s *slot) snapshot() Worker {
-	info := Worker{Name: s.name, State: s.state, Since: s.since, Restarts: max(0, s.starts-1), Err: s.err}
+	info := Worker{Name: s.name, State: s.state, Since: s.since, Restarts: max(0, s.starts-1), Err: s.err, Undead: s.undead}
 	w := s.worker
 	if w == nil {
 		if s.state == "" {

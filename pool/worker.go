@@ -109,7 +109,7 @@ func (w *worker) live() life {
 	if why != nil {
 		w.process.Kill()
 	}
-	<-w.process.Exited()
+	undead := !w.pool.died(w.process)
 	w.process.Kill()
 	close(w.gone)
 	past := time.Now()
@@ -128,7 +128,11 @@ func (w *worker) live() life {
 	listening.Wait()
 	read := w.consumed(sent)
 
-	l.exit = exitOf(w.process.Reap(), &w.stderr)
+	if undead {
+		l.exit = w.abandon()
+	} else {
+		l.exit = exitOf(w.process.Reap(), &w.stderr)
+	}
 	w.pool.mu.Lock()
 	l.exit.Served, l.ready = w.served, w.ready
 	l.healthy = w.served > 0 || w.ready && time.Since(w.begun) > healthy

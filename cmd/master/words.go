@@ -62,6 +62,8 @@ func (n *narrator) tell(e pool.Event) {
 		n.session.screen.Notef("group %s is healthy again, after %s", e.Group, shell.Human(e.After))
 	case pool.SetAside:
 		n.session.screen.Note(setAside(e))
+	case pool.Abandoned:
+		n.session.screen.Note(abandoned(e))
 	case pool.Started, pool.Stderr, pool.Resized: // in the log, with -v
 	}
 }
@@ -165,6 +167,11 @@ func (n *narrator) exited(e pool.Exited) string {
 func unhealthy(e pool.Unhealthy) string {
 	return fmt.Sprintf("master: group %s is unhealthy: %d lives of workers within %s came to nothing; it goes on trying, slowly. The last one:\n"+
 		"        %s\n", e.Group, e.Failed, shell.Human(e.Within), shell.Safe(fmt.Sprint(e.Reason))) + lastWords(e.Reason)
+}
+
+func abandoned(e pool.Abandoned) string {
+	return fmt.Sprintf("master: worker %s (process %d) is still there 5 s after SIGKILL: the kernel holds it. It is left to the system, "+
+		"and another one is started:\n", e.Worker, e.PID) + shell.Quote(strings.Split(shell.Safe(e.View), "\n"))
 }
 
 func setAside(e pool.SetAside) string {

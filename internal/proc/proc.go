@@ -216,6 +216,9 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // Kill ends the whole group, at once.
 func (p *Process) Kill() { _ = p.Signal(syscall.SIGKILL) }
 
+// Close closes our ends of the pipes of a process that is not waited for any more.
+func (p *Process) Close() { closeAll([]*os.File{p.Stdin, p.Stdout, p.Stderr}) }
+
 // Exit is what the system knows of a process that has ended.
 type Exit struct {
 	Code   int           // the exit code; -1 when a signal ended it
@@ -240,7 +243,7 @@ func (p *Process) Reap() Exit {
 		err = waitAccounted(p.PID(), p.cmd.Wait)
 	}
 	p.mu.Unlock()
-	closeAll([]*os.File{p.Stdin, p.Stdout, p.Stderr})
+	p.Close()
 	exit := Exit{Code: -1, Uptime: time.Since(p.begun)}
 	state := p.cmd.ProcessState
 	if state == nil { // the wait itself failed: somebody else has reaped it

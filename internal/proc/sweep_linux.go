@@ -75,6 +75,7 @@ func marked(pid int, variable string) bool {
 var orphans struct {
 	sync.Mutex
 	adopted bool
+	stuck   map[int]struct{} // orphans that a kill has not ended
 	ours    map[int]struct{} // processes that were started here and are not reaped yet
 }
 
@@ -87,7 +88,7 @@ func AdoptOrphans() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl", err)
 	}
-	orphans.adopted, orphans.ours = true, map[int]struct{}{}
+	orphans.adopted, orphans.ours, orphans.stuck = true, map[int]struct{}{}, map[int]struct{}{}
 	for _, pid := range children() {
 		orphans.ours[pid] = struct{}{}
 	}
@@ -127,11 +128,8 @@ func endOrphans() {
 			}
 			strangers++
 			_ = unix.Kill(pid, unix.SIGKILL) // it is our child and not reaped: the number is its own
-			for {
-				_, err := unix.Wait4(pid, nil, 0, nil)
-				if !errors.Is(err, unix.EINTR) {
-					break
-				}
+			if !reaped(pid) {
+				strangers-- // the kernel holds it: the next look finds it again
 			}
 		}
 		if strangers == 0 {
@@ -161,6 +159,26 @@ func adopted() []int {
 		default:
 			list = append(list, part[:n]...)
 		}
+	}
+}
+
+// orphanTime is how long a killed orphan may take to end. The kernel may hold it for ever, and nobody is to wait for that.
+const orphanTime = 50 * time.Millisecond
+
+// reaped needs the lock.
+func reaped(pid int) bool {
+	_, stuck := orphans.stuck[pid]
+	for begun := time.Now(); ; {
+		got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+		if got == pid || err != nil && !errors.Is(err, unix.EINTR) {
+			delete(orphans.stuck, pid)
+			return true
+		}
+		if stuck || time.Since(begun) > orphanTime {
+			orphans.stuck[pid] = struct{}{}
+			return false
+		}
+		<-time.After(200 * time.Microsecond)
 	}
 }
 
