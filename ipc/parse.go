@@ -259,6 +259,11 @@ func (p *jsonParser) special(start, members int) error {
 			return fmt.Errorf("$ext: %w", err)
 		}
 		p.dst = appendExt(p.dst[:start], int8(ext), b)
+		if s := (Scanner{}); ext == -1 {
+			if err := s.whole(p.dst[start:]); err != nil {
+				return fmt.Errorf("$ext: %w", err)
+			}
+		}
 	}
 	return nil
 }

@@ -26,6 +26,10 @@ type Scanner struct {
 	n    uint64 // and the length as far as it is known
 	skip uint64 // payload bytes still to pass
 
+	look uint8  // how many bytes of an extension, its type first, are still to be looked at
+	size uint64 // of the extension, without its type
+	nano uint32 // the bytes behind the type, which have a timestamp's nanoseconds
+
 	left  uint32 // values that the innermost open container owes
 	depth int
 	owed  [maxDepth + 1]uint32 // what the outer ones owe; one more for the tuple around a message's values
@@ -36,7 +40,7 @@ func NewScanner(lim Limits) *Scanner { return &Scanner{lim: lim.orDefault()} }
 
 // Reset forgets the value that is being scanned.
 func (s *Scanner) Reset() {
-	s.err, s.least, s.skip, s.need = nil, 0, 0, 0
+	s.err, s.least, s.skip, s.need, s.look = nil, 0, 0, 0, 0
 }
 
 // Scan takes the next bytes and says how many of them belong to the value, and whether it ends with them; then the
@@ -55,6 +59,10 @@ func (s *Scanner) Scan(b []byte) (n int, done bool, err error) {
 	}
 	for i := 0; i < len(b); {
 		switch {
+		case s.look > 0:
+			s.extension(b[i])
+			i++
+			s.skip--
 		case s.skip > 0:
 			if rest := uint64(len(b) - i); s.skip > rest {
 				s.skip -= rest
@@ -76,6 +84,8 @@ func (s *Scanner) Scan(b []byte) (n int, done bool, err error) {
 			switch h.class {
 			case classFixed:
 				s.scalar(uint64(h.arg))
+			case classFixedExt:
+				s.beginExt(uint64(h.arg) - 1)
 			case classContainer:
 				s.open(uint64(h.arg))
 			case classInvalid:
@@ -110,7 +120,7 @@ func (s *Scanner) sized() {
 	case classData:
 		s.scalar(s.n)
 	case classExt:
-		s.scalar(s.n + 1) // its type
+		s.beginExt(s.n)
 	case classMap:
 		s.open(2 * s.n)
 	default:
@@ -124,6 +134,42 @@ func (s *Scanner) scalar(payload uint64) {
 	s.skip = payload
 	if s.least += payload; s.least > uint64(s.lim.Size) {
 		s.err = limitError{"bytes", s.least, s.lim.Size}
+	}
+}
+
+// beginExt begins an extension of n bytes and its type.
+func (s *Scanner) beginExt(n uint64) {
+	s.scalar(n + 1)
+	s.size, s.nano, s.look = n, 0, lookAt
+}
+
+const (
+	lookAt    = 5    // bytes of an extension: the type, and where a timestamp has its nanoseconds
+	timestamp = 0xff // the type, -1
+)
+
+// extension looks at one byte of an extension: a timestamp has 4, 8 or 12 bytes, and less than 10⁹ ns.
+func (s *Scanner) extension(c byte) {
+	s.look--
+	switch {
+	case s.look == lookAt-1 && c != timestamp:
+		s.look = 0
+	case s.look == lookAt-1 && s.size == 4: // seconds and nothing else
+		s.look = 0
+	case s.look == lookAt-1 && s.size != 8 && s.size != 12:
+		s.err = fmt.Errorf("a timestamp has 4, 8 or 12 bytes, and this one %d", s.size)
+	case s.look == lookAt-1:
+	default:
+		s.nano = s.nano<<8 | uint32(c)
+	}
+	if s.look > 0 || s.nano == 0 {
+		return
+	}
+	if s.size == 8 {
+		s.nano >>= 2 // its lowest bits are of the seconds
+	}
+	if s.nano >= 1e9 {
+		s.err = fmt.Errorf("a timestamp has less than 1e9 ns, and this one %d", s.nano)
 	}
 }
 
@@ -185,6 +231,7 @@ type class uint8
 const (
 	classInvalid   class = iota
 	classFixed           // arg: the payload's size
+	classFixedExt        // arg: the same, with the type
 	classContainer       // arg: how many values follow
 	classData            // arg: the size of the length, here and below
 	classExt
@@ -213,9 +260,11 @@ var heads = func() (h [256]head) {
 	}
 	for c, arg := range map[int]uint8{
 		0xc0: 0, 0xc2: 0, 0xc3: 0, 0xca: 4, 0xcb: 8, 0xcc: 1, 0xcd: 2, 0xce: 4, 0xcf: 8, 0xd0: 1, 0xd1: 2, 0xd2: 4, 0xd3: 8,
-		0xd4: 2, 0xd5: 3, 0xd6: 5, 0xd7: 9, 0xd8: 17, // the type, then 1 … 16 bytes
 	} {
 		h[c] = head{classFixed, arg}
+	}
+	for c, arg := range map[int]uint8{0xd4: 2, 0xd5: 3, 0xd6: 5, 0xd7: 9, 0xd8: 17} {
+		h[c] = head{classFixedExt, arg}
 	}
 	for i := range 3 {
 		h[0xc4+i] = head{classData, 1 << i}

@@ -50,6 +50,20 @@ func (o *oracleState) value(b []byte, depth int) (int, error) {
 		}
 		return head + n, nil
 	}
+	extension := func(head, n int) (int, error) { // behind its length comes the type, which is -1 for timestamps
+		size, err := data(head+1, n)
+		if err != nil || b[head] != 0xff {
+			return size, err
+		}
+		switch body := b[head+1 : size]; {
+		case n == 4:
+		case n == 8 && binary.BigEndian.Uint64(body)>>34 < 1e9:
+		case n == 12 && binary.BigEndian.Uint32(body) < 1e9:
+		default:
+			return 0, errOracle
+		}
+		return size, nil
+	}
 	items := func(head, n int) (int, error) {
 		if o.containers++; o.containers > o.lim.Containers || depth > o.lim.Depth {
 			return 0, errOracle
@@ -80,7 +94,7 @@ func (o *oracleState) value(b []byte, depth int) (int, error) {
 	case c == 0xc1:
 		return 0, errOracle
 	case c >= 0xd4 && c <= 0xd8:
-		return data(2, 1<<(c-0xd4))
+		return extension(1, 1<<(c-0xd4))
 	case c >= 0xd0 && c <= 0xd3:
 		return data(1, 1<<(c-0xd0))
 	case c >= 0xcc && c <= 0xcf:
@@ -96,7 +110,7 @@ func (o *oracleState) value(b []byte, depth int) (int, error) {
 	head := 1 + sizes[c]
 	switch c {
 	case 0xc7, 0xc8, 0xc9:
-		return data(head+1, n)
+		return extension(head, n)
 	case 0xdc, 0xdd:
 		return items(head, n)
 	case 0xde, 0xdf:

@@ -101,7 +101,7 @@ func next(b []byte) (t token, size int) {
 	switch {
 	case h.class == classInvalid || len(b) < head:
 		return token{}, 0
-	case h.class == classFixed:
+	case h.class == classFixed, h.class == classFixedExt:
 		return fixed(c, b[1:head])
 	}
 	n := bigEndian(b[1:head])
