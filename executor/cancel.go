@@ -70,6 +70,7 @@ func newIntake(dec *ipc.Decoder) *intake {
 
 // next waits for a request to run.
 func (in *intake) next() (*request, error) {
+	in.own = request{} // it may hold a large buffer
 	for {
 		if in.aside {
 			if r, err, ok := in.fromReader(); ok {
@@ -200,9 +201,10 @@ func (in *intake) readAside() {
 		case r.Key == ipc.KeyCancel:
 			in.cancel(r)
 		default:
-			next := &request{Request: ipc.Request{
-				Key: r.Key, Target: slices.Clone(r.Target), Args: slices.Clone(r.Args), Options: slices.Clone(r.Options),
-			}}
+			next := &request{Request: r} // as it stands in the decoder's buffer, when nobody reads before it has run
+			if in.now != nil || len(in.ahead) > 0 {
+				next.Target, next.Args, next.Options = slices.Clone(r.Target), slices.Clone(r.Args), slices.Clone(r.Options)
+			}
 			in.ahead = append(in.ahead, next)
 			in.bytes += next.size()
 			in.reading = in.now != nil && in.bytes < asideBytes
