@@ -37,6 +37,7 @@ type StartFailed struct {
 	Err     error         // with an *ipc.Exit inside when there was a process
 	Attempt int           // the number of failures in a row
 	Next    time.Duration // until the next attempt; below 0: there will be none
+	Renewal bool          // it was to take the place of a worker, which goes on
 }
 
 // NeverReady says, once, that no worker of the pool has ever been ready after 5 starts of one of them or 30 s, or

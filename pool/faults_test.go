@@ -35,6 +35,8 @@ import (
 //	W31      args that cannot be encoded                    ipc: TestEncodeRefusesWhatHasNoEncoding
 //	W33      death before the tuple is read                 TestUnreadTaskIsNoCrash, TestKillStorm
 //	O01–O04  what cannot be started, and why                proc: TestStartErrorsSayWhy; TestMissingProgram
+//	O06, O07 no more processes or threads for a user        TestO06NoMoreProcesses, TestO07O22AForkBombHitsItsWorkerOnly
+//	O08      no more descriptors                            TestO08NoDescriptorsLeft
 //	O09      crash at start, damped, healed                 TestUnhealthyIsSaidOnceAndHeals, TestWorkerThatAlwaysExitsIsStartedSlowly
 //	O10      exit before ready                              TestWorkersAreNone
 //	O18      a process that survives SIGKILL                TestO18AProcessThatSurvivesSIGKILL, TestO18StopWaits…

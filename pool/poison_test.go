@@ -27,6 +27,11 @@ func TestPoisonedKeyIsSetAside(t *testing.T) {
 	if got := strings.Join(workers, " "); got != "main/1 main/1 main/canary" {
 		t.Errorf("it ran on %s", got)
 	}
+	for _, w := range p.Workers() {
+		if w.Canary != (w.Name == "main/canary") {
+			t.Errorf("worker = %+v", w)
+		}
+	}
 	neighbour := p.Workers()[0].PID
 	for range 3 {
 		o := run(t, p, poison)

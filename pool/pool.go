@@ -247,6 +247,7 @@ type Worker struct {
 	Restarts int       // processes before this one
 	Err      error     // why its last process came to nothing; nil once one is ready
 	Hello    ipc.Hello // what it claims
+	Canary   bool      // it takes the tasks of suspected keys, and no others; see Poison
 	Undead   int       // processes before this one that SIGKILL has not ended yet
 }
 

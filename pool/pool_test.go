@@ -414,6 +414,33 @@ func TestWorkersAreNone(t *testing.T) {
 	}
 }
 
+// TestKillsFromOutsideDoNotSilenceASlot: a slot whose workers were killed one after the other, before they had a task, was
+// away for seconds.
+func TestKillsFromOutsideDoNotSilenceASlot(t *testing.T) { // P3
+	p, log := start(t, pool.Config{Workers: 1})
+	for i := range 6 {
+		waitReady(t, p, 1)
+		killGroup(t, p.Workers()[0].PID)
+		exits := 0
+		e := waitFor(t, log, func(pool.Exited) bool { exits++; return exits == i+1 })
+		if e.Next > 600*time.Millisecond {
+			t.Errorf("after %d kills the next start is in %v", i+1, e.Next)
+		}
+	}
+	nextIsServed(t, p)
+}
+
+func TestWorkerThatIsStoppedBeforeItsHello(t *testing.T) { // O11, O16
+	p, log := start(t, pool.Config{Workers: 1, Env: with("EVIL_START=stop"), StartTimeout: 200 * time.Millisecond})
+	e := waitFor(t, log, func(pool.StartFailed) bool { return true })
+	if !errors.Is(e.Err, ipc.ErrTimeout) || !strings.Contains(e.Err.Error(), "did not answer its first request in 200ms") {
+		t.Errorf("error = %v", e.Err)
+	}
+	starts := 0
+	waitFor(t, log, func(pool.Started) bool { starts++; return starts == 2 })
+	p.Abort()
+}
+
 func TestMuteWorkerIsNotReadyInTime(t *testing.T) { // O11
 	p, log := start(t, pool.Config{Workers: 1, Command: proctest.Command("mute"), StartTimeout: 100 * time.Millisecond})
 	e := waitFor(t, log, func(pool.StartFailed) bool { return true })

@@ -5,6 +5,7 @@ package pool_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	proctest.Main(m, map[string]func([]string){
+	roles := map[string]func([]string){
 		"worker": func([]string) { evilworker.Serve() },
 		"cat":    func([]string) { _, _ = io.Copy(os.Stdout, os.Stdin) },
 		"exit":   func(args []string) { exitWith(args[0]) },
@@ -33,8 +34,13 @@ func TestMain(m *testing.M) {
 		"whole":     func([]string) { executor.Main(runnertest.Whole()) },
 		"handlers":  playHandlers,
 		"evaluator": func([]string) { os.Exit(evalx.Main(nil)) },
-	})
+	}
+	maps.Copy(roles, systemRoles)
+	proctest.Main(m, roles)
 }
+
+// systemRoles are those that only some systems have.
+var systemRoles = map[string]func([]string){}
 
 func exitWith(code string) {
 	var n int

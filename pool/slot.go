@@ -59,8 +59,9 @@ func (r *renewal) answer(err error) {
 // exitConfig is the exit code of a worker that says: my configuration is wrong, do not start me again (EX_CONFIG).
 const exitConfig = 78
 
-// taskFailures bounds the failures that count for a worker that was ready and died with a task: its slot is back within
-// half a second, so a run of tasks that each kill a worker does not take the pool from all others.
+// taskFailures bounds the failures that count for a worker that was ready and died with a task, or of a signal by which
+// others end a process: its slot is back within half a second, so neither a run of tasks that each kill a worker nor
+// somebody who kills workers takes the pool from all others.
 const taskFailures = 3
 
 // A worker that was ready this long starts a new count of failures, as does one that has answered a task.
@@ -257,7 +258,8 @@ func (s *slot) ended(l life) {
 	if l.healthy || s.canary && l.ready && l.key != "" {
 		s.failures = 0
 	}
-	if l.ready && l.key != "" { // its task may be to blame: others wait for this slot
+	// Its task may be to blame, or somebody outside: others wait for this slot.
+	if l.ready && (l.key != "" || l.err == nil && (l.exit.Name == "SIGKILL" || l.exit.Name == "SIGTERM")) {
 		s.failures = min(s.failures, taskFailures)
 	}
 	pause := backOff(s.failures)
@@ -292,7 +294,7 @@ func (s *slot) unsuccessful(l life, asked renewal) {
 	} else {
 		pause = -1
 	}
-	s.tell(l, pause)
+	s.tellOf(l, pause, true)
 	asked.answer(l.err)
 }
 
@@ -308,7 +310,10 @@ func backOff(failures int) time.Duration {
 }
 
 // tell reports the end of one life; next is the pause before the next start, below 0 when there is none to come.
-func (s *slot) tell(l life, next time.Duration) {
+func (s *slot) tell(l life, next time.Duration) { s.tellOf(l, next, false) }
+
+// tellOf is tell; renewal: the life was to take the place of a worker, which goes on.
+func (s *slot) tellOf(l life, next time.Duration, renewal bool) {
 	cfg := &s.pool.cfg
 	if l.ready {
 		if l.retired {
@@ -329,7 +334,7 @@ func (s *slot) tell(l life, next time.Duration) {
 	s.pool.lastErr, s.err = l.err, l.err
 	s.pool.mu.Unlock()
 	cfg.Log.Warn("worker did not start", "worker", s.name, "err", l.err, "attempt", s.failures, "next", next)
-	cfg.Event(StartFailed{Worker: s.name, Err: l.err, Attempt: s.failures, Next: next})
+	cfg.Event(StartFailed{Worker: s.name, Err: l.err, Attempt: s.failures, Next: next, Renewal: renewal})
 	s.pool.count(l)
 }
 
@@ -360,7 +365,7 @@ func (s *slot) ask(why string) {
 
 // snapshot needs pool.mu.
 func (s *slot) snapshot() Worker {
-	info := Worker{Name: s.name, State: s.state, Since: s.since, Restarts: max(0, s.starts-1), Err: s.err, Undead: s.undead}
+	info := Worker{Name: s.name, State: s.state, Since: s.since, Restarts: max(0, s.starts-1), Err: s.err, Canary: s.canary, Undead: s.undead}
 	w := s.worker
 	if w == nil {
 		if s.state == "" {

@@ -21,7 +21,7 @@ type freezer struct {
 
 func newFreezer(t *testing.T) *freezer {
 	t.Helper()
-	dir, err := os.MkdirTemp("/sys/fs/cgroup/freezer", "fandango")
+	dir, err := os.MkdirTemp("/sys/fs/cgroup/freezer", "fandango") //nolint:usetesting // it is a control group
 	if err != nil {
 		t.Skipf("nothing here makes a process that cannot be killed: %v", err)
 	}

@@ -131,6 +131,9 @@ func (s *session) running() int {
 func (s *session) workers() (all, ready int) {
 	for _, g := range s.all() {
 		for _, w := range g.pool.Workers() {
+			if w.Canary { // it is there for some keys only, and only for a while
+				continue
+			}
 			all++
 			if serves(w) {
 				ready++

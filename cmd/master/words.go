@@ -122,8 +122,11 @@ func (n *narrator) advice() string {
 
 func (n *narrator) failed(e pool.StartFailed) string {
 	next := "; it will not be tried again"
-	if e.Next >= 0 {
+	switch {
+	case e.Next >= 0:
 		next = "; next try in " + shell.Human(e.Next)
+	case e.Renewal:
+		next = "; the one that it was to replace goes on"
 	}
 	return fmt.Sprintf("master: worker %s could not be started: %s%s\n", e.Worker, shell.Safe(e.Err.Error()), next) + lastWords(e.Err)
 }

@@ -48,6 +48,10 @@ func TestWordsForWorkers(t *testing.T) {
 			"master: worker main/1 could not be started: no such file; next try in 200 ms\n",
 		},
 		{
+			n.failed(pool.StartFailed{Worker: "main/1", Err: errors.New("exit code 1"), Next: -1, Renewal: true}),
+			"master: worker main/1 could not be started: exit code 1; the one that it was to replace goes on\n",
+		},
+		{
 			n.failed(pool.StartFailed{Worker: "main/1", Err: errors.New("exit code 78"), Next: -1}),
 			"master: worker main/1 could not be started: exit code 78; it will not be tried again\n",
 		},

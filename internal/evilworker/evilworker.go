@@ -9,6 +9,7 @@
 //	EVIL_START=exitN        exit with code N before the first answer
 //	EVIL_START=text         print a banner on stdout, then serve
 //	EVIL_START=slow:SECONDS serve only after a while
+//	EVIL_START=stop         SIGSTOP before anything is read
 //	EVIL_START=hang         read nothing and answer nothing, ever
 //	EVIL_START=early        answer a request that nobody has sent
 //	EVIL_START=until:PATH   exit 1 as long as there is no such file
@@ -23,6 +24,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"fandango/ipc"
@@ -106,6 +108,8 @@ func begin(how string) {
 		<-time.After(time.Duration(seconds * float64(time.Second)))
 	case "hang":
 		hang()
+	case "stop":
+		suicide(syscall.SIGSTOP)
 	case "early":
 		write("\x92\xa5early\x01")
 	case "until":
