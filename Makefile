@@ -9,7 +9,7 @@ ROUNDS   ?= 5
 REV      ?= HEAD~1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format arrows vet race once chaos soak bench bench-check compare fuzz
+.PHONY: help run test check lint format arrows vet race once chaos soak bench bench-check compare fuzz gui-check
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -62,3 +62,6 @@ compare: ## fandango beside its peers and two raw pipes, in turn (ROUNDS=5; QUIC
 
 fuzz: ## fuzz each target for FUZZTIME (FUZZTIME=60s)
 	tools/fuzz.sh $(FUZZTIME)
+
+gui-check: ## run examples/gui on a display in memory, and keep a picture of it (installs what it needs; not part of CI)
+	tools/gui-check.sh

@@ -99,7 +99,7 @@ func pages(t *testing.T) []string {
 			switch {
 			case err != nil:
 				return err
-			case d.IsDir() && slices.Contains([]string{"testdata", "__pycache__"}, d.Name()):
+			case d.IsDir() && (slices.Contains([]string{"testdata", "__pycache__"}, d.Name()) || isModule(path)):
 				return fs.SkipDir
 			case !d.IsDir() && !strings.HasSuffix(path, "_test.go"):
 				list = append(list, filepath.ToSlash(path))
@@ -111,6 +111,12 @@ func pages(t *testing.T) []string {
 		}
 	}
 	return list
+}
+
+// isModule reports whether a folder is a module of its own, which wants more than this one: make runs what it shows.
+func isModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
 }
 
 // A block is a stretch of commands that share a shell's working directory and exit code, or a file that the page asks
@@ -395,7 +401,7 @@ func copyCheckout(t *testing.T, to string) {
 		}
 		target := filepath.Join(to, path)
 		switch {
-		case d.Name() == ".git" || d.Name() == "bin" || d.Name() == "__pycache__":
+		case slices.Contains([]string{".git", "bin", "build", "__pycache__"}, d.Name()):
 			if d.IsDir() {
 				return fs.SkipDir
 			}
