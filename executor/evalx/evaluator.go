@@ -38,7 +38,7 @@ type Evaluator struct {
 	names   starlark.StringDict // built-ins, modules and the session, in one: looked up when an expression runs
 	on      any                 // what names are looked up on: a Go executor, or a thing of ours
 	of      int                 // how many workers there are; names reach one of them
-	cache   map[string]*starlark.Function
+	cache   cache
 	objects map[string]starlark.Value // instances made by __class__
 	echo    starlark.Value            // the built-in of that name
 	now     run
@@ -68,7 +68,6 @@ func New(cfg Config) *Evaluator {
 		cfg:     cfg,
 		turn:    turn{given: make(chan struct{}, 1)},
 		of:      1,
-		cache:   map[string]*starlark.Function{},
 		objects: map[string]starlark.Value{},
 	}
 	e.names = e.library()
@@ -246,8 +245,11 @@ func (e *Evaluator) check() {
 
 // eval is the evaluator's part in [executor.Resolve].
 func (e *Evaluator) eval(_ context.Context, text []byte) (any, error) {
-	if f, ok := e.cache[string(text)]; ok {
-		v, err := starlark.Call(e.thread, f, nil, nil)
+	if x, ok := e.cache.get(text); ok {
+		if x.lambda != nil {
+			return x.lambda, nil
+		}
+		v, err := starlark.Call(e.thread, x.fn, nil, nil)
 		return e.thing(v), err
 	}
 	v, names, err := e.source(string(text))

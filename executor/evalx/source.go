@@ -16,16 +16,10 @@ import (
 // dialect is Starlark with what makes it behave like Python.
 var dialect = &syntax.FileOptions{Set: true, While: true, TopLevelControl: true, GlobalReassign: true, Recursion: true}
 
-// Compiled expressions are kept by their text; when there are too many, all are forgotten.
-const (
-	maxCached       = 1024
-	maxCachedSource = 4096
-)
-
 // source evaluates a text. names: the value is no value but the names that the text has bound.
 func (e *Evaluator) source(text string) (v starlark.Value, names bool, err error) {
-	if f, ok := e.cache[text]; ok {
-		v, err = starlark.Call(e.thread, f, nil, nil)
+	if x, ok := e.cache.get([]byte(text)); ok {
+		v, err = starlark.Call(e.thread, x.fn, nil, nil)
 		return v, false, err
 	}
 	file, err := parse(text)
@@ -34,17 +28,19 @@ func (e *Evaluator) source(text string) (v starlark.Value, names bool, err error
 	}
 	if len(file.Stmts) == 1 {
 		if stmt, ok := file.Stmts[0].(*syntax.ExprStmt); ok {
+			constant := isConstantLambda(stmt.X)
 			f, err := e.compile(stmt.X)
 			if err != nil {
 				return nil, false, err
 			}
-			if len(text) <= maxCachedSource {
-				if len(e.cache) == maxCached {
-					clear(e.cache)
-				}
-				e.cache[text] = f
+			if v, err = starlark.Call(e.thread, f, nil, nil); err != nil {
+				constant = false
 			}
-			v, err = starlark.Call(e.thread, f, nil, nil)
+			x := compiled{fn: f}
+			if constant {
+				x.lambda = e.thing(v)
+			}
+			e.cache.put(text, x)
 			return v, false, err
 		}
 	}

@@ -107,7 +107,10 @@ func toGo(v starlark.Value) (any, error) {
 }
 
 func keywords(named map[string]any) ([]starlark.Tuple, error) {
-	var out []starlark.Tuple
+	if len(named) == 0 {
+		return nil, nil
+	}
+	out := make([]starlark.Tuple, 0, len(named))
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		v, err := fromGo(named[name])
 		if err != nil {
