@@ -258,7 +258,7 @@ func (c *core) begin(row *row, a *ask) *run {
 	if r.options == nil {
 		r.options = c.share(&a.task.Options)
 	}
-	if r.leash = loose; a.ctx != background {
+	if r.leash = loose; a.ctx != background || a.cancel != nil {
 		r.leash = &leash{ctx: a.ctx, cancel: a.cancel}
 	}
 	return r
