@@ -58,10 +58,11 @@ const (
 	feedTime  = time.Millisecond // about so much work, by its pace, may be with a worker
 	feedAfter = 16               // answers, one at a time, until a pace is known
 	feedMost  = 1024
-	feedBytes = 64 << 10 // a pipe's worth
+	feedBytes = 64 << 10 // a pipe's worth, when it is not widened
 )
 
-// window needs pool.mu. It is how many calls the worker may have.
+// window needs pool.mu. It is how many calls the worker may have. Of tasks that take less than feedTime it is two at
+// least, so that the one's value is written while the other runs.
 func (w *worker) window() int {
 	most := w.pool.cfg.Window
 	if !w.claims.Ordered || most == 1 || w.served < feedAfter {
@@ -70,7 +71,7 @@ func (w *worker) window() int {
 	if most == 0 {
 		most = feedMost
 	}
-	return max(1, min(most, int(feedTime/max(w.pace, 1))))
+	return max(1, min(most, int((feedTime+w.pace-1)/max(w.pace, 1))))
 }
 
 // fill needs pool.mu. It gives the worker as many of the calls that wait as it may have: its share, and nothing more
@@ -82,8 +83,11 @@ func (w *worker) fill() {
 	}
 	share := 1 + w.pool.waiting/max(1, len(w.pool.slots))
 	for range min(room, share) {
-		if w.flight.n > 0 && w.ahead > feedBytes {
-			return
+		if w.ahead > int(w.mostAhead.Load()) {
+			w.bulky.Store(true)
+			if w.flight.n > 1 {
+				return
+			}
 		}
 		c := w.take()
 		if c == nil {
@@ -178,7 +182,9 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 		return false // what was sent has been counted
 	}
 	w.writeCancel() // first: it is of a call that has been written
-	for _, c := range w.nextCalls(atOnce) {
+	calls := w.nextCalls(atOnce)
+	w.widen()
+	for _, c := range calls {
 		mark := w.sent.n + int64(w.out.Buffered())
 		var options ipc.Raw
 		switch {
@@ -212,6 +218,17 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 		}
 	}
 	return false
+}
+
+// widen widens the pipes of a worker whose traffic is large. It needs w.writing.
+func (w *worker) widen() {
+	if w.widened || !w.bulky.Load() {
+		return
+	}
+	w.widened = true // or as wide as it gets
+	if bytes, ok := w.process.Widen(); ok {
+		w.mostAhead.Store(int64(bytes))
+	}
 }
 
 // givenToAll is the options of a request that every worker is given: it may change what the worker holds.

@@ -197,3 +197,24 @@ func TestCancelOfFedTasks(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeValuesMakeThePipesWide: both ways, and each comes back whole, also from a worker that is fed ahead.
+func TestLargeValuesMakeThePipesWide(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 1, Env: ordered()})
+	warmUp(t, p, 100)
+	for _, size := range []int{70 << 10, 1 << 20, 5 << 20} {
+		var outcomes []<-chan ipc.Outcome
+		var want []string
+		for i := range 8 {
+			value := strings.Repeat(strconv.Itoa(i), size)
+			want = append(want, value)
+			outcomes = append(outcomes, submit(t, p, task(t, strconv.Itoa(i), "echo", value)))
+		}
+		for i, outcome := range outcomes {
+			var got []string
+			if o := <-outcome; o.Err != nil || o.Value.Decode(&got) != nil || len(got) != 1 || got[0] != want[i] {
+				t.Errorf("%d bytes, task %d: another value, or %v", size, i, o.Err)
+			}
+		}
+	}
+}

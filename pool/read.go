@@ -118,6 +118,9 @@ func (w *worker) answer(answers []heard) (err error) {
 			h.outcome.Err = h.answer.Err
 		default:
 			h.outcome.Value = bytes.Clone(h.answer.Value) // the decoder's buffer is used again
+			if len(h.answer.Value) > feedBytes {
+				w.bulky.Store(true)
+			}
 		}
 		h.call.finish(h.outcome)
 	}

@@ -37,6 +37,10 @@ type worker struct {
 	writing sync.Mutex             // held by who writes to stdin: the writer, or the submitter of a small task
 	out     *ipc.Encoder
 	batch   []*call // for nextCalls, again and again
+	widened bool    // its pipes have been widened, or cannot be
+
+	bulky     atomic.Bool  // its traffic is large
+	mostAhead atomic.Int64 // bytes that it may be fed ahead
 
 	// Of who reads its answers: the reader, or the caller of a task while it rests. See do.go.
 	in      *ipc.Decoder
@@ -82,6 +86,7 @@ func newWorker(s *slot, process *proc.Process) *worker {
 		onward:   make(chan bool),
 		recalls:  make(chan struct{}, 1),
 	}
+	w.mostAhead.Store(feedBytes)
 	if process != nil { // nil: there will be one per task
 		w.sent.file = process.Stdin
 		w.out = ipc.NewEncoder(&w.sent, s.pool.cfg.Wire, s.pool.cfg.Limits)

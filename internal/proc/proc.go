@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -106,9 +107,13 @@ type Process struct {
 	exited  chan struct{}
 	watched sync.WaitGroup // the goroutine that watches for the exit
 	waitErr error          // of a wait that reaped, where waiting and reaping are one
+	widened atomic.Bool    // Widen was called, and has done it
 	mu      sync.Mutex     // guards reaped
 	reaped  bool           // the process number is no longer ours: signal nobody
 }
+
+// widePipes is how many pipes of this program Widen has widened.
+var widePipes atomic.Int32
 
 // textBusy bounds the retries of a start whose program is being written at that moment.
 const textBusy = time.Second
@@ -217,7 +222,12 @@ func (p *Process) Signal(sig syscall.Signal) error {
 func (p *Process) Kill() { _ = p.Signal(syscall.SIGKILL) }
 
 // Close closes our ends of the pipes of a process that is not waited for any more.
-func (p *Process) Close() { closeAll([]*os.File{p.Stdin, p.Stdout, p.Stderr}) }
+func (p *Process) Close() {
+	closeAll([]*os.File{p.Stdin, p.Stdout, p.Stderr})
+	if p.widened.Swap(false) {
+		widePipes.Add(-2)
+	}
+}
 
 // Exit is what the system knows of a process that has ended.
 type Exit struct {

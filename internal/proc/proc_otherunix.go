@@ -34,6 +34,9 @@ func (p *Process) watch() { p.waitErr = p.cmd.Wait() }
 // AwaitStop cannot tell here.
 func (p *Process) AwaitStop(time.Duration) bool { return false }
 
+// Widen has nothing to call here: pipes stay as they are.
+func (p *Process) Widen() (bytes int, ok bool) { return 0, false }
+
 // Unread is not known here.
 func (p *Process) Unread() (n int, ok bool) { return 0, false }
 

@@ -236,3 +236,40 @@ func TestPeakRSS(t *testing.T) {
 	}
 	runtime.KeepAlive(touched)
 }
+
+// TestWidenedPipesAreBounded: large traffic gets wide pipes, many processes at once do not, and an end gives back.
+func TestWidenedPipesAreBounded(t *testing.T) {
+	s := spawner(t)
+	var all []*proc.Process
+	wide := 0
+	for range 12 { // 24 pipes
+		p := mustStart(t, s, proctest.Command("cat"))
+		all = append(all, p)
+		if bytes, ok := p.Widen(); ok {
+			wide++
+			if bytes != 1<<20 {
+				t.Errorf("%d bytes", bytes)
+			}
+			one := make([]byte, bytes) // it takes that at once, and nobody need read
+			if n, err := proc.WriteNow(p.Stdin, one); err != nil || n != len(one) {
+				t.Errorf("wrote %d of %d: %v", n, len(one), err)
+			}
+		}
+	}
+	if wide == 0 {
+		t.Skip("the system allows no wide pipes here")
+	}
+	if wide > 8 {
+		t.Errorf("%d processes have wide pipes", wide)
+	}
+	for _, p := range all {
+		p.Kill()
+		p.Reap()
+	}
+	p := mustStart(t, s, proctest.Command("cat"))
+	if _, ok := p.Widen(); !ok {
+		t.Error("the pipes of processes that have ended still count")
+	}
+	p.Kill()
+	p.Reap()
+}
