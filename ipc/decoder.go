@@ -140,7 +140,7 @@ func (d *Decoder) answer() (Answer, error) {
 func (d *Decoder) Keep() {
 	d.buf = append(make([]byte, 0, max(smallBuffer, len(d.unread()))), d.unread()...)
 	d.pos = 0
-	d.parsed = nil
+	d.parsed, d.arena = nil, nil
 }
 
 // next finds the next message; text is allowed before an answer.

@@ -488,6 +488,27 @@ func TestAnswerNowReadsNothing(t *testing.T) {
 	}
 }
 
+// TestKeptValuesOfTheJSONWireStay: what is parsed later goes elsewhere.
+func TestKeptValuesOfTheJSONWireStay(t *testing.T) {
+	lines := strings.SplitAfter(`["a","t","one"]`+"\n"+`["b","t","two"]`+"\n", "\n")
+	d := NewDecoder(readFunc(func(p []byte) (int, error) { // a line to a read
+		n := copy(p, lines[0])
+		lines = lines[1:]
+		return n, nil
+	}), DecoderConfig{Wire: JSON})
+	first, err := d.Request()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Keep()
+	if _, err := d.Request(); err != nil {
+		t.Fatal(err)
+	}
+	if got := first.Args.String(); got != `"one"` {
+		t.Errorf("what was kept has become %s", got)
+	}
+}
+
 // requests is some requests of all sizes.
 func requests(tb testing.TB, wire Wire) []byte {
 	tb.Helper()
