@@ -61,7 +61,7 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 		Failed: halt,
 	}
 	return s.live(ctx, func(ctx context.Context) int {
-		b.Send = s.toOne(r.Retries)
+		b.Send = s.toOne(ipc.Options{Retries: r.Retries, Idempotent: r.Idempotent})
 		if r.All {
 			b.Send = s.toAll(ctx, workers)
 		}
@@ -80,11 +80,11 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 // send is how a batch hands on a task.
 type send = func(ctx context.Context, t ipc.Task, then func(shell.Result, ...shell.Result)) error
 
-// toOne has one worker run a task.
-func (s *session) toOne(retries int) send {
+// toOne has one worker run a task, with what of the options every task of the batch has.
+func (s *session) toOne(all ipc.Options) send {
 	return func(ctx context.Context, t ipc.Task, then func(shell.Result, ...shell.Result)) error {
 		s.start(ctx) // not before: an empty input needs no worker
-		t.Retries = retries
+		t.Retries, t.Idempotent = all.Retries, all.Idempotent
 		return s.master.Send(ctx, t, func(v master.Value) { then(shell.Result{Key: v.Key, Outcome: v.Outcome, At: v.At}) })
 	}
 }

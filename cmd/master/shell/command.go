@@ -24,6 +24,7 @@ type Run struct {
 	Grace         time.Duration // how long running tasks may go on at TERM
 	Retries       int
 	RetryFailures bool // also what the worker says has failed
+	Idempotent    bool // a task may run again, and answers share a write
 	Halt          Halt
 	Bind          *ipc.Task // what each worker does first; nil: nothing
 	All           bool      // each line goes to every worker

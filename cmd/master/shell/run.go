@@ -61,6 +61,7 @@ func newRun() *builder {
 	f.Var((*Duration)(&r.Grace), "grace", "how long running tasks may go on at TERM")
 	f.IntVar(&r.Retries, "retries", 0, "run a task up to `N` times more when its worker dies or its time is over")
 	f.Var(choice{&retryOn, []string{"task"}}, "retry-on", "with --retries: also when the worker says that it failed")
+	f.BoolVar(&r.Idempotent, "idempotent", false, "a task may run again when its worker dies, so answers may share a write")
 	f.Var(choice{(*string)(&r.Halt), []string{"never", "soon", "now"}}, "halt",
 		"after the first failure. soon: start nothing new; now: also end what runs")
 	f.Var(bindFlag{&r.Bind}, "bind", "have each worker first construct a class, with ARGS as JSON")
@@ -74,7 +75,7 @@ func newRun() *builder {
 			if err := withoutWorker(f, after); err != nil {
 				return nil, err
 			}
-			csv, tsv, r.All, r.Bind = false, false, false, nil // also when the environment has them
+			csv, tsv, r.All, r.Idempotent, r.Bind = false, false, false, false, nil // also when the environment has them
 			r.Form = Form{Exec: true, Null: r.Form.Null}
 		}
 		switch {
@@ -121,6 +122,8 @@ func (r *Run) check(f *pflag.FlagSet, files []string) error {
 		return fmt.Errorf("--retries %d: it is 0 or more", r.Retries)
 	case f.Changed("retry-on") && r.Retries == 0:
 		return errors.New("--retry-on goes with --retries N")
+	case f.Changed("idempotent") && r.All:
+		return errors.New("--idempotent does not go with --all: each worker runs a line once")
 	case f.Changed("retries") && r.All:
 		return errors.New("--retries does not go with --all: what one worker fails at, the others have done")
 	}
@@ -138,7 +141,7 @@ func withoutWorker(f *pflag.FlagSet, after []string) error {
 		case !o.Changed: // the environment has it
 		case slices.Contains([]string{"csv", "tsv", "target", "expression", "named", "strings"}, o.Name):
 			err = fmt.Errorf("%s does not go with -x: each line, uncut, stands for {} in the command", optionName(o))
-		case slices.Contains([]string{"wire", "bind", "all", "start-timeout", "window"}, o.Name):
+		case slices.Contains([]string{"wire", "bind", "all", "start-timeout", "window", "idempotent"}, o.Name):
 			err = fmt.Errorf("%s does not go with -x: there is no worker, but a process for each line", optionName(o))
 		}
 	})
