@@ -105,6 +105,25 @@ func ExampleGet() {
 	// ended: <nil>
 }
 
+func ExampleMaster_All() {
+	m := master.New(thermometer{}, master.Config{})
+	for _, key := range []string{"attic", "cellar", "garden"} {
+		task := ipc.Task{Key: key}
+		task.Keep = true
+		if _, err := ipc.Do(context.Background(), m, task); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for v := range m.All() {
+		fmt.Println(v.Key, v.Value, v.State)
+	}
+	// Unordered output:
+	// attic 21.5 fresh
+	// cellar 21.5 fresh
+	// garden 21.5 fresh
+}
+
 func ExampleMaster_Command() {
 	m := master.New(thermometer{}, master.Config{})
 	value, err := m.Command(context.Background(), "read", []any{"sr/vc/temp"})

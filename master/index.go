@@ -1,6 +1,9 @@
 package master
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"math/bits"
+)
 
 // index finds rows by their keys. It is a hash table with chains, which the rows themselves form, and it grows by one
 // chain at a time (linear hashing): so no insert takes long, however many keys there are, and a key costs 17 bytes
@@ -15,8 +18,10 @@ type index struct {
 func (x *index) len() int { return x.rows }
 
 // place says in which chain a key is, when it is anywhere.
-func (x *index) place(key string) uint64 {
-	i := maphash.String(x.seed, key) & x.mask
+func (x *index) place(key string) uint64 { return x.chain(maphash.String(x.seed, key)) }
+
+func (x *index) chain(hash uint64) uint64 {
+	i := hash & x.mask
 	if i >= uint64(len(x.chains)) {
 		i &= x.mask >> 1 // the chain that this one will be split from
 	}
@@ -95,4 +100,25 @@ func (x *index) all(yield func(*row) bool) {
 			row = next
 		}
 	}
+}
+
+// scan ranges over the rows chain by chain, so that the index may change meanwhile. It calls yield for the rows of one chain,
+// and returns where to go on; it begins at 0, and has come to the end when it returns 0. A key that is there from the
+// beginning to the end comes once, and none comes twice.
+//
+// It goes by the hashes with their bits reversed. In that order the keys of a chain stand next to each other, since a chain
+// is what the low bits of the hash say, and a chain that is split becomes two neighbours: what lies behind stays behind.
+func (x *index) scan(at uint64, yield func(*row)) (next uint64) {
+	if x.rows == 0 {
+		return 0
+	}
+	hash := bits.Reverse64(at)
+	for row := x.chains[x.chain(hash)]; row != nil; row = row.next {
+		yield(row)
+	}
+	low := bits.Len64(x.mask) // so many bits say which chain it is; one less, when it will be split in this round
+	if hash&x.mask|(x.mask>>1+1) >= uint64(len(x.chains)) && low > 0 {
+		low--
+	}
+	return at + 1<<(64-low)
 }

@@ -61,6 +61,73 @@ func TestIndexAgainstAMap(t *testing.T) {
 	})
 }
 
+func TestAScanOfAnIndexThatChangesMissesNoneAndRepeatsNone(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var x index
+		all := map[string]*row{}
+		at, seen, stays := uint64(0), map[string]bool{}, map[string]bool{} // stays: since the scan began
+		n := 0
+		pick := rapid.Custom(func(t *rapid.T) string { return strconv.Itoa(rapid.IntRange(0, max(0, n-1)).Draw(t, "key")) })
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				for range rapid.IntRange(1, 30).Draw(t, "keys") {
+					key := strconv.Itoa(n)
+					n++
+					all[key] = &row{key: key}
+					x.add(all[key])
+				}
+			},
+			"remove": func(t *rapid.T) {
+				key := pick.Draw(t, "key")
+				if all[key] == nil {
+					t.Skip()
+				}
+				x.remove(all[key])
+				delete(all, key)
+				delete(stays, key)
+			},
+			"remove and add again": func(t *rapid.T) {
+				if n == 0 {
+					t.Skip()
+				}
+				key := pick.Draw(t, "key")
+				if all[key] != nil {
+					x.remove(all[key])
+					delete(stays, key)
+				}
+				all[key] = &row{key: key}
+				x.add(all[key])
+			},
+			"scan": func(t *rapid.T) {
+				for range rapid.IntRange(1, 30).Draw(t, "chains") {
+					if at == 0 {
+						clear(seen)
+						clear(stays)
+						for key := range all {
+							stays[key] = true
+						}
+					}
+					at = x.scan(at, func(row *row) {
+						if seen[row.key] || all[row.key] != row {
+							t.Fatalf("%s comes twice, or is not there", row.key)
+						}
+						seen[row.key] = true
+					})
+					if at != 0 {
+						continue
+					}
+					for key := range stays {
+						if !seen[key] {
+							t.Fatalf("%s was there all the time, and did not come", key)
+						}
+					}
+				}
+			},
+		})
+	})
+}
+
 func TestIndexOfManyKeysHasShortChains(t *testing.T) {
 	t.Parallel()
 	var x index

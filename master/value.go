@@ -3,6 +3,7 @@ package master
 import (
 	"cmp"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -234,7 +235,48 @@ func (m *Master) Value(key string) (Value, bool) {
 	return m.core.look(row, now), true
 }
 
-// Values looks at the whole data table, sorted by key.
+// All ranges over the data table, in no order, and without a copy of it: it looks at some thousand keys at a time, while
+// which nothing else can happen in the tables, and a million keys hold up nobody for long. So each Value is of the moment
+// when its part of the table was looked at, not of one moment for all: a key that is there from the beginning to the end
+// comes once; one that comes or goes meanwhile, or both, comes once or not at all. Looking does not use up a value that
+// is to be read once.
+//
+// The loop may call any method of the master, and take its time. It can be ranged over more than once, also at the same
+// time. See [Master.Values] for one moment and an order, and [Master.Watch] for the changes.
+func (m *Master) All() iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		var part []Value
+		for at, more := uint64(0), true; more; {
+			part, at = m.part(part[:0], at)
+			more = at != 0
+			for _, v := range part {
+				if !yield(v) {
+					return
+				}
+			}
+			clear(part) // what is gone from the table need not stay here
+		}
+	}
+}
+
+// part appends a part of the data table: of so many chains of its index, each of which has a row or so.
+func (m *Master) part(values []Value, at uint64) ([]Value, uint64) {
+	now := m.lock()
+	defer m.mu.Unlock()
+	for range 1000 {
+		at = m.core.rows.scan(at, func(row *row) {
+			if row.kept() {
+				values = append(values, m.core.look(row, now))
+			}
+		})
+		if at == 0 {
+			break
+		}
+	}
+	return values, at
+}
+
+// Values looks at the whole data table at one moment, sorted by key. Of a large one, [Master.All] is kinder to others.
 func (m *Master) Values() []Value {
 	now := m.lock()
 	values := make([]Value, 0, m.core.rows.len())
