@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"fandango/executor"
+	"fandango/internal/proctest"
 	"fandango/ipc"
 	"fandango/pool"
 )
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 	case "worker":
 		var names executor.Registry
 		executor.Handle(&names, "echo", func(_ context.Context, v ipc.Raw) (ipc.Raw, error) { return v, nil })
+		executor.Handle(&names, "cpu", func(context.Context, ipc.Raw) (int64, error) { return int64(proctest.CPU()), nil })
 		executor.Main(&names)
 	case "raw":
 		_, err := io.Copy(os.Stdout, os.Stdin)
