@@ -9,8 +9,7 @@ import (
 	"fandango/crontab"
 )
 
-// How late the runs of a line begin on this machine, beside a bare timer that is set to the same times: the Go runtime waits
-// in whole milliseconds, and what it rounds up nobody above it can make good.
+// How late the runs of a line begin on this machine, beside a bare timer that is set to the same times.
 func BenchmarkLateness(b *testing.B) {
 	const period = 10 * time.Millisecond
 	b.Run("timer", func(b *testing.B) {

@@ -288,10 +288,10 @@ func (o *Object[A]) poke() {
 
 // serve is one thread: it waits for a cycle while the others run theirs, and runs it while another one waits.
 func (o *Object[A]) serve(ctx context.Context) {
-	timer := time.NewTimer(relook)
-	defer timer.Stop()
+	alarm := schedule.NewAlarm()
+	defer alarm.Stop()
 	for {
-		c, ok := o.await(ctx, timer)
+		c, ok := o.await(ctx, alarm)
 		if !ok {
 			return
 		}
@@ -320,7 +320,7 @@ const (
 
 // await waits for the turn and then for the next cycle, and calls the hooks on the way. It returns false at the end of the
 // life.
-func (o *Object[A]) await(ctx context.Context, timer *time.Timer) (cycle[A], bool) {
+func (o *Object[A]) await(ctx context.Context, alarm *schedule.Alarm) (cycle[A], bool) {
 	<-o.turn
 	defer func() { o.turn <- struct{}{} }() // at the end, too, and when a hook ends its goroutine
 	hooked := false                         // WaitHook was called for this wait
@@ -347,12 +347,7 @@ func (o *Object[A]) await(ctx context.Context, timer *time.Timer) (cycle[A], boo
 				o.call(func() error { return o.cfg.WaitHook(ctx, due) })
 				continue // it may have taken a while, and changed anything
 			}
-			timer.Reset(wait)
-			select {
-			case <-o.wake:
-			case <-ctx.Done():
-			case <-timer.C:
-			}
+			alarm.Wait(ctx, o.wake, wait)
 		case stepRest:
 			select {
 			case <-o.wake:

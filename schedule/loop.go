@@ -101,8 +101,8 @@ func (l *Loop[T]) Remove(id ID) bool {
 
 // Run waits and rings until ctx ends. What is due later stays in the loop.
 func (l *Loop[T]) Run(ctx context.Context) {
-	timer := time.NewTimer(math.MaxInt64)
-	defer timer.Stop()
+	alarm := NewAlarm()
+	defer alarm.Stop()
 	now := time.Now()
 	for ctx.Err() == nil {
 		wait := l.next(now)
@@ -111,12 +111,7 @@ func (l *Loop[T]) Run(ctx context.Context) {
 			clear(l.due)
 			continue
 		}
-		timer.Reset(wait - time.Since(now)) // ringing may have taken a while
-		select {
-		case <-ctx.Done():
-		case <-l.wake:
-		case <-timer.C:
-		}
+		alarm.Wait(ctx, l.wake, wait-time.Since(now)) // ringing may have taken a while
 		now = time.Now()
 	}
 }

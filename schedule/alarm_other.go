@@ -1,0 +1,9 @@
+//go:build !linux
+
+package schedule
+
+import "time"
+
+func canSleep() bool { return false }
+
+func sleepUntil(time.Time) {}
