@@ -89,6 +89,7 @@ type Exit struct {
 	Signal int    // the signal that ended it; 0 when it exited
 	Name   string // the signal's name, "SIGSEGV"; empty without one
 	Core   bool   // the system says that it wrote a core file
+	OOM    bool   // the system ended it, or a process that it had started, because its cgroup's memory was used up
 	Alive  bool   // it has not ended: SIGKILL was sent and did nothing, for the kernel holds it; Code is -1
 
 	MaxRSS int64         // peak memory in bytes; 0 where unknown
@@ -103,8 +104,12 @@ func (x *Exit) String() string {
 	if x.Alive {
 		return "alive after SIGKILL"
 	}
-	if x.Signal != 0 {
-		return strings.TrimSuffix(fmt.Sprintf("signal %d, %s", x.Signal, x.Name), ", ")
+	why := ""
+	if x.OOM {
+		why = ", out of memory (its cgroup's limit)"
 	}
-	return fmt.Sprintf("exit code %d", x.Code)
+	if x.Signal != 0 {
+		return strings.TrimSuffix(fmt.Sprintf("signal %d, %s", x.Signal, x.Name), ", ") + why
+	}
+	return fmt.Sprintf("exit code %d", x.Code) + why
 }

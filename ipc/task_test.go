@@ -58,7 +58,10 @@ func TestErrorsHaveAKind(t *testing.T) {
 			t.Errorf("%#v says %q, want %q", e, e.Error(), want)
 		}
 	}
-	for want, x := range map[string]Exit{"exit code 3": {Code: 3}, "signal 11, SIGSEGV": {Code: -1, Signal: 11, Name: "SIGSEGV"}, "signal 40": {Signal: 40}} {
+	for want, x := range map[string]Exit{
+		"exit code 3": {Code: 3}, "signal 11, SIGSEGV": {Code: -1, Signal: 11, Name: "SIGSEGV"}, "signal 40": {Signal: 40},
+		"signal 9, SIGKILL, out of memory (its cgroup's limit)": {Code: -1, Signal: 9, Name: "SIGKILL", OOM: true},
+	} {
 		if x.String() != want {
 			t.Errorf("%#v says %q, want %q", x, x.String(), want)
 		}

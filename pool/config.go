@@ -37,6 +37,10 @@ type Config struct {
 	// Confine bounds what a worker may take: memory, processes, files, CPU time. It needs a call of Shim at the top of the
 	// program's main, and Linux. nil: as much as the caller.
 	Confine *Confine
+	// Cgroup is a directory of cgroup v2 that is delegated to this program's user, and has no processes of its own. Each
+	// worker begins in a group of its own in there (Name-1-1 …), with which all ends that it has started, wherever that
+	// has put itself; Memory and Processes of Confine then bound the group. Linux only. "": none.
+	Cgroup string
 
 	// MaxWorkers lets the pool grow up to that many while tasks wait and no worker is idle; 0: Workers, it never grows.
 	// What it has grown by goes again after IdleAfter (0: 1 min) without work.
@@ -103,6 +107,11 @@ func withDefaults(c Config) (Config, error) {
 	default:
 		return c, ipc.Errorf(ipc.KindInput, "pool: wire %q: it is msgpack or json", c.Wire)
 	}
+	if c.Cgroup != "" {
+		if err := proc.CheckCgroup(c.Cgroup, c.Confine); err != nil {
+			return c, ipc.Errorf(ipc.KindInput, "%w", err)
+		}
+	}
 	setDefault(&c.Name, "main")
 	setDefault(&c.Limits.Size, 64<<20) // as in ipc, but Submit needs to know it
 	setDefault(&c.Workers, runtime.NumCPU())
@@ -132,6 +141,13 @@ func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
 		*field = value
+	}
+}
+
+// spec is what is started for one worker.
+func (c *Config) spec(command []string, worker string) proc.Spec {
+	return proc.Spec{
+		Command: command, Env: c.environment(worker), Dir: c.Dir, Confine: c.Confine, Cgroup: c.Cgroup, Name: worker,
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"fandango/internal/proc"
 	"fandango/ipc"
 )
 
@@ -89,7 +88,7 @@ func (w *worker) exec(c *call) {
 		w.after(c, o)
 		return
 	}
-	process, err := p.spawner.Start(proc.Spec{Command: command, Env: p.cfg.environment(w.slot.name), Dir: p.cfg.Dir, Confine: p.cfg.Confine})
+	process, err := p.spawner.Start(p.cfg.spec(command, w.slot.name))
 	if err != nil {
 		o.Err = ipc.Errorf(ipc.KindNoWorker, "%w", err)
 		w.after(c, o)

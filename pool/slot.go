@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"fandango/internal/proc"
 	"fandango/ipc"
 )
 
@@ -208,7 +207,7 @@ func (s *slot) start() (*worker, error) {
 	s.starts++
 	command := p.command
 	p.mu.Unlock()
-	process, err := p.spawner.Start(proc.Spec{Command: command, Env: p.cfg.environment(s.name), Dir: p.cfg.Dir, Confine: p.cfg.Confine})
+	process, err := p.spawner.Start(p.cfg.spec(command, s.name))
 	if err != nil {
 		return nil, err
 	}

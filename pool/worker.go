@@ -153,7 +153,7 @@ func (w *worker) live() life {
 // exitOf puts together what is known of an exit.
 func exitOf(exit proc.Exit, stderr *stderrLog) ipc.Exit {
 	return ipc.Exit{
-		Code: exit.Code, Signal: exit.Signal, Name: exit.Name, Core: exit.Core,
+		Code: exit.Code, Signal: exit.Signal, Name: exit.Name, Core: exit.Core, OOM: exit.OOM,
 		MaxRSS: exit.MaxRSS, CPU: exit.CPU, Uptime: exit.Uptime, Stderr: stderr.last(),
 	}
 }

@@ -38,8 +38,7 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 	}
 	s, err := c.newSession(r.Output, r.Grace, []shell.Group{r.Group})
 	if err != nil {
-		c.say("%v", err)
-		return exitNoWorker
+		return c.unmade(err)
 	}
 	s.bind = r.Bind
 	workers := s.groups[0].pool

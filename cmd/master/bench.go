@@ -21,8 +21,7 @@ func (c *console) bench(ctx context.Context, b *shell.Bench) int {
 	}
 	s, err := c.newSession(b.Output, b.Grace, []shell.Group{b.Group})
 	if err != nil {
-		c.say("%v", err)
-		return exitNoWorker
+		return c.unmade(err)
 	}
 	workers := s.groups[0].pool
 	s.rule(workers) // but the tasks go to the pool itself: a master's tables are no part of the road

@@ -20,7 +20,8 @@ type group struct {
 	words *narrator
 }
 
-// newGroup starts nothing. Its error means that the workers' command cannot be started.
+// newGroup starts nothing. Its error means that the workers' command cannot be started or, of kind input, that the group's
+// options ask for what is not there.
 func (s *session) newGroup(g shell.Group) (*group, error) {
 	n := &narrator{session: s, command: g.Command, wire: g.Wire, told: map[string]bool{}, never: s.never}
 	command, err := commandOf(g)
@@ -30,12 +31,16 @@ func (s *session) newGroup(g shell.Group) (*group, error) {
 	cfg := pool.Config{
 		Command: command, Name: g.Name, Workers: g.Workers, MaxWorkers: g.MaxWorkers, Wire: g.Wire, Window: g.Window,
 		Timeout: g.Timeout, StartTimeout: g.StartTimeout, Grace: s.grace,
+		Cgroup:  g.Cgroup,
 		Recycle: pool.Recycle{Tasks: g.Recycle.Tasks, Age: g.Recycle.Age, Memory: int64(g.Recycle.Memory)},
 		Poison:  pool.Poison{CoolDown: g.CoolDown},
 		Log:     s.log, Event: n.tell,
 	}
 	if g.CoolDown == 0 {
 		cfg.Poison.CoolDown = -1 // never
+	}
+	if g.Cgroup != "" && g.Command != nil && g.Memory > 0 { // a built-in worker bounds itself
+		cfg.Confine = &pool.Confine{Memory: int64(g.Memory)}
 	}
 	if g.CleanEnv {
 		cfg.Env = cleanEnvironment(os.Environ())

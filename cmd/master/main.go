@@ -6,8 +6,11 @@ import (
 	"context"
 	"os"
 	_ "time/tzdata" // for cron lines, where the system has no time zones
+
+	"fandango/pool"
 )
 
 func main() {
+	pool.Shim()
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -115,7 +115,10 @@ func rest(g shell.Group) shell.Group {
 	if g.MaxWorkers <= g.Workers {
 		g.MaxWorkers = 0
 	}
-	g.Command, g.Memory, g.Workers = nil, 0, 0
+	if g.Command == nil { // else it is a bound on its cgroup
+		g.Memory = 0
+	}
+	g.Command, g.Workers = nil, 0
 	return g
 }
 

@@ -30,8 +30,7 @@ func (c *console) serve(ctx context.Context, cmd *shell.Serve) int {
 	}
 	s, err := c.newSession(cmd.Output, cmd.Grace, file.Groups)
 	if err != nil {
-		c.say("%v", err)
-		return exitNoWorker
+		return c.unmade(err)
 	}
 	s.interruptGrace = cmd.Grace
 	s.reread = make(chan struct{}, 1)

@@ -52,7 +52,7 @@ type stopError int
 
 func (c stopError) Error() string { return "exit code " + strconv.Itoa(int(c)) }
 
-// newSession prepares everything and starts nothing. Its error means that a worker's command cannot be started.
+// newSession prepares everything and starts nothing. Its error is for unmade.
 func (c *console) newSession(out shell.Output, grace time.Duration, groups []shell.Group) (*session, error) {
 	s := &session{
 		out: out, grace: grace, interruptGrace: -1, screen: c.screen(&out), log: hclog.NewNullLogger(),
@@ -69,6 +69,15 @@ func (c *console) newSession(out shell.Output, grace time.Duration, groups []she
 		s.groups = append(s.groups, made)
 	}
 	return s, nil
+}
+
+// unmade says why there is no session: a worker's command cannot be started, or what a group was asked to be is wrong.
+func (c *console) unmade(err error) int {
+	c.say("%v", err)
+	if ipc.KindOf(err) == ipc.KindInput {
+		return exitUsage
+	}
+	return exitNoWorker
 }
 
 // rule gives the session its master, over a runner that reaches all its pools.

@@ -26,6 +26,10 @@ type Spec struct {
 	Env     []string // its whole environment
 	Dir     string   // its working directory; "": the caller's
 	Confine *Confine // what it may take; nil: as much as the caller
+	// Cgroup is a delegated directory of cgroup v2. The process begins in a new group there, which is called as Name and a
+	// number, and whose end is that of all that is in it; Memory and Processes of Confine bound that group. "": none.
+	Cgroup string
+	Name   string
 }
 
 // Spawner starts processes. A parent-death signal is sent when the thread that started the child ends, not when the
@@ -103,6 +107,7 @@ type Process struct {
 	Stdout, Stderr *os.File // our ends; they take read deadlines
 
 	cmd     *exec.Cmd
+	cgroup  *cgroup // nil: none of its own
 	begun   time.Time
 	exited  chan struct{}
 	watched sync.WaitGroup // the goroutine that watches for the exit
@@ -131,15 +136,34 @@ func startOnThisThread(spec Spec) (*Process, error) {
 }
 
 func startOnce(spec Spec) (p *Process, err error) {
-	command := spec.Command
-	if spec.Confine != nil {
-		if command, err = confined(command, spec.Confine); err != nil {
+	command, confine := spec.Command, spec.Confine
+	var group *cgroup
+	if spec.Cgroup != "" {
+		if group, err = makeCgroup(spec.Cgroup, spec.Name, confine); err != nil {
+			return nil, fmt.Errorf("start %s: %w", spec.Command[0], err)
+		}
+		defer func() {
+			if err != nil {
+				group.remove()
+			}
+		}()
+		confine = confine.beside()
+	}
+	if confine != nil {
+		if command, err = confined(command, confine); err != nil {
 			return nil, fmt.Errorf("start %s: %w", spec.Command[0], err)
 		}
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env, cmd.Dir = spec.Env, spec.Dir
 	cmd.SysProcAttr = attributes()
+	if group != nil {
+		entered, err := group.enter(cmd.SysProcAttr)
+		if err != nil {
+			return nil, fmt.Errorf("start %s: %w", spec.Command[0], err)
+		}
+		defer entered()
+	}
 
 	var theirs, ours [3]*os.File
 	defer func() {
@@ -167,11 +191,11 @@ func startOnce(spec Spec) (p *Process, err error) {
 		return cmd.Process.Pid, nil
 	})
 	if err != nil {
-		return nil, explain(spec, err)
+		return nil, group.explain(explain(spec, err))
 	}
 	p = &Process{
 		Stdin: ours[0], Stdout: ours[1], Stderr: ours[2],
-		cmd: cmd, begun: begun, exited: make(chan struct{}),
+		cmd: cmd, cgroup: group, begun: begun, exited: make(chan struct{}),
 	}
 	p.watched.Go(func() {
 		p.watch()
@@ -212,13 +236,25 @@ func (p *Process) Exited() <-chan struct{} { return p.exited }
 func (p *Process) Signal(sig syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.reaped {
+	switch {
+	case p.reaped:
 		return nil
+	case sig == syscall.SIGKILL:
+		return p.kill()
 	}
 	return p.signalGroup(sig)
 }
 
-// Kill ends the whole group, at once.
+// kill needs p.mu. It ends the process group, and all that is in the control group, sessions of its own included.
+func (p *Process) kill() error {
+	err := p.signalGroup(syscall.SIGKILL)
+	if p.cgroup != nil {
+		p.cgroup.kill()
+	}
+	return err
+}
+
+// Kill ends the whole group, and all that is in its Cgroup, at once.
 func (p *Process) Kill() { _ = p.Signal(syscall.SIGKILL) }
 
 // Close closes our ends of the pipes of a process that is not waited for any more.
@@ -235,18 +271,19 @@ type Exit struct {
 	Signal int           // the signal that ended it; 0 when it exited
 	Name   string        // the signal's name, "SIGSEGV"
 	Core   bool          // the system says that it wrote a core file
+	OOM    bool          // the system ended it, or one that it had started, because its Cgroup's memory was used up
 	MaxRSS int64         // peak memory in bytes; 0 where unknown
 	CPU    time.Duration // user and system time
 	Uptime time.Duration // from its start to now
 }
 
-// Reap waits until the process has ended, kills what is left of its group, takes its exit status and closes our ends of
-// its pipes.
+// Reap waits until the process has ended, kills what is left of its group and its Cgroup, takes its exit status and closes
+// our ends of its pipes.
 func (p *Process) Reap() Exit {
 	<-p.exited
 	p.watched.Wait()
 	p.mu.Lock()
-	_ = p.signalGroup(syscall.SIGKILL)
+	_ = p.kill()
 	p.reaped = true
 	err := p.waitErr
 	if p.cmd.ProcessState == nil {
@@ -255,6 +292,10 @@ func (p *Process) Reap() Exit {
 	p.mu.Unlock()
 	p.Close()
 	exit := Exit{Code: -1, Uptime: time.Since(p.begun)}
+	if p.cgroup != nil {
+		exit.OOM = p.cgroup.oom()
+		p.cgroup.remove()
+	}
 	state := p.cmd.ProcessState
 	if state == nil { // the wait itself failed: somebody else has reaped it
 		exit.Name = fmt.Sprint(err)

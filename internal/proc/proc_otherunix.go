@@ -17,7 +17,7 @@ func Missing() []string {
 		"no parent-death signal: a worker whose master is killed ends when it reads the end of its stdin",
 		"no way to ask what a worker has left unread: a task that was written counts as started",
 		"the group is killed after its leader is reaped",
-		"no limits for workers: one that is to be confined does not start",
+		"no limits and no cgroups for workers: one that is to have any does not start",
 		"no sweeper and no adoption of orphans: what a worker's child starts outside its group may be left behind",
 		"no look at a worker's memory: recycling by memory does nothing",
 	}

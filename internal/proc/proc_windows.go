@@ -15,7 +15,7 @@ func Missing() []string {
 		"no parent-death signal: a worker whose master is killed ends when it reads the end of its stdin",
 		"no SIGSTOP and no SIGTERM: a worker is asked by the end of its stdin, and then killed",
 		"no way to ask what a worker has left unread: a task that was written counts as started",
-		"no limits for workers: one that is to be confined does not start",
+		"no limits and no cgroups for workers: one that is to have any does not start",
 		"no sweeper and no adoption of orphans: what a worker's child starts outside its group may be left behind",
 		"no look at a worker's memory: recycling by memory does nothing",
 		"no reading without waiting: what a worker wrote just before its end may be lost",

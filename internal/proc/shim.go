@@ -11,11 +11,24 @@ import (
 // Confine bounds what one process, and each that it starts, may take. A zero field sets no bound. Any Confine also means:
 // no core files, the default handling of all signals, and first in line when the system runs out of memory.
 type Confine struct {
-	Memory    int64         `json:"memory,omitempty"`    // bytes of address space; programs in Go and Node reserve a lot of it
-	Processes int           `json:"processes,omitempty"` // of the same user, all counted; root is not bound
+	// Memory is bytes of address space, of which programs in Go and Node reserve a lot; in a cgroup, bytes in use by the
+	// process and all that it starts together.
+	Memory int64 `json:"memory,omitempty"`
+	// Processes counts all of the same user, and does not bind root; in a cgroup, it counts those in it and binds all.
+	Processes int           `json:"processes,omitempty"`
 	Files     int           `json:"files,omitempty"`     // open descriptors
 	CPU       time.Duration `json:"cpu,omitempty"`       // processor time in whole seconds, at least 1; then SIGXCPU
 	FileSize  int64         `json:"file_size,omitempty"` // bytes of a file that it writes
+}
+
+// beside is what is left for the shim to bound where a cgroup bounds memory and processes.
+func (c *Confine) beside() *Confine {
+	if c == nil {
+		return nil
+	}
+	rest := *c
+	rest.Memory, rest.Processes = 0, 0
+	return &rest
 }
 
 // shimVerb is the first argument that makes Shim act.

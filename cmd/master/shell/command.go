@@ -114,7 +114,8 @@ type Group struct {
 	Window       int           // tasks that a worker may have at once; 0: as many as it has lately done in a millisecond
 	Timeout      time.Duration // of a task; 0: none
 	StartTimeout time.Duration // from a worker's start to its first answer
-	Memory       Size          // of a built-in worker
+	Memory       Size          // of a built-in worker; of another one, a bound on its cgroup, and 0: none
+	Cgroup       string        // a delegated cgroup v2 directory; each worker has a group in it. Empty: none
 	CleanEnv     bool          // workers see little of the environment
 	Recycle      Recycle
 	CoolDown     time.Duration // how long a key is set aside that keeps killing workers; 0: never

@@ -35,7 +35,7 @@ func TestParseRun(t *testing.T) {
 		Group:  builtIn(),
 	}
 	want.Workers, want.MaxWorkers, want.Timeout = 3, 3, 5*time.Second
-	want.Command = []string{"python3", "-u", "w.py", "--fast", "-5"}
+	want.Command, want.Memory = []string{"python3", "-u", "w.py", "--fast", "-5"}, 0 // nothing bounds it
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
 	}
@@ -43,12 +43,12 @@ func TestParseRun(t *testing.T) {
 
 func TestParseWorker(t *testing.T) {
 	c, err := parseLine(t, "worker lab -j 2..8 --recycle-tasks 1000 --recycle-age 6h --recycle-memory 300M --poison-cooldown 5m "+
-		"--window 1 --start-timeout 2m --clean-env -- w", InFile)
+		"--window 1 --start-timeout 2m --clean-env --cgroup /sys/fs/cgroup/lab --memory 300M -- w", InFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &Worker{Group{
-		Name: "lab", Workers: 2, MaxWorkers: 8, Wire: ipc.Msgpack, Window: 1, StartTimeout: 2 * time.Minute, Memory: DefaultMemory,
+		Name: "lab", Workers: 2, MaxWorkers: 8, Wire: ipc.Msgpack, Window: 1, StartTimeout: 2 * time.Minute, Memory: 300 << 20, Cgroup: "/sys/fs/cgroup/lab",
 		CleanEnv: true, Recycle: Recycle{1000, 6 * time.Hour, 300 << 20}, CoolDown: 5 * time.Minute, Command: []string{"w"},
 	}}
 	if !reflect.DeepEqual(c, want) {

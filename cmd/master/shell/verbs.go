@@ -111,11 +111,12 @@ func (g *Group) flags(f *pflag.FlagSet) {
 	*g = builtIn()
 	f.VarP(crew{g}, "workers", "j", "how many workers, or from..to by the work there is (default: the number of CPUs)")
 	f.Var((*Duration)(&g.Timeout), "timeout", "end a task that runs longer, and its worker (default: none)")
-	f.Var(&g.Memory, "memory", "the memory of a built-in worker")
+	f.Var(&g.Memory, "memory", "the memory of a built-in worker; with --cgroup a bound on your own, too")
 	f.Var(choice{(*string)(&g.Wire), []string{"msgpack", "json"}}, "wire", "what the worker speaks")
 	f.IntVar(&g.Window, "window", 0,
 		"let a worker that answers in order have up to `N` tasks at once (default: a millisecond's work)")
 	f.Var((*Duration)(&g.StartTimeout), "start-timeout", "how long a worker may take to its first answer")
+	f.StringVar(&g.Cgroup, "cgroup", "", "give each worker a cgroup of its own in `DIR`, which is delegated to you")
 	f.BoolVar(&g.CleanEnv, "clean-env", false,
 		"of the environment workers see only PATH, HOME, LANG, LC_*, TZ, TMPDIR and MASTER_*")
 }
@@ -150,8 +151,13 @@ func (g *Group) check(f *pflag.FlagSet, after []string) error {
 		return errors.New("no command after --; write -- python3 worker.py, or leave -- out for the built-in worker")
 	case g.StartTimeout == 0:
 		return errors.New("--start-timeout must be above 0")
-	case after != nil && f.Changed("memory"):
-		return errors.New("--memory is for the built-in worker; it does not go with a command of your own")
+	case after != nil && f.Changed("memory") && g.Cgroup == "":
+		return errors.New("--memory is for the built-in worker; a command of your own needs --cgroup DIR to be bounded")
+	case f.Changed("cgroup") && g.Cgroup == "":
+		return errors.New("--cgroup needs a directory; leave it out for none")
+	}
+	if after != nil && !f.Changed("memory") {
+		g.Memory = 0
 	}
 	g.Command = after
 	return nil
@@ -226,7 +232,11 @@ what names none.
 
 With -j 2..8 there are two workers, and up to eight while tasks wait; those go again after a minute without work. A
 worker that is recycled finishes what it runs, and its successor is ready before it goes. A key whose tasks kill three
-workers in a row is set aside for a while; the others are not held up by it.`
+workers in a row is set aside for a while; the others are not held up by it.
+
+With --cgroup DIR, a directory of cgroup v2 that is yours to write, all that a worker has started ends with it, wherever
+it has put itself. --memory then bounds workers of your own as well: DIR needs the controller memory for that (systemd:
+Delegate=memory), and no processes of its own. Linux only.`
 
 func newWorker() *builder {
 	b, w := newBuilder(), &Worker{}
