@@ -116,14 +116,19 @@ func (c *call) begin(w *worker) {
 	if timeout <= 0 {
 		return
 	}
-	attempt := c.attempts
-	c.clock = time.AfterFunc(timeout, func() {
+	attempt, left := c.attempts, newClock(c.begun, timeout)
+	c.clock = time.AfterFunc(left.wait(c.begun), func() {
 		c.pool.mu.Lock()
 		defer c.pool.mu.Unlock()
-		if c.state == callRunning && c.on == w && c.attempts == attempt && c.fate == nil {
-			c.fate = ipc.Errorf(ipc.KindTimeout, "no answer after %v; its worker was killed", timeout)
-			w.poke()
+		if c.state != callRunning || c.on != w || c.attempts != attempt || c.fate != nil {
+			return
 		}
+		if wait := left.wait(time.Now()); wait > 0 {
+			c.clock.Reset(wait)
+			return
+		}
+		c.fate = ipc.Errorf(ipc.KindTimeout, "no answer after %v; its worker was killed", timeout)
+		w.poke()
 	})
 }
 

@@ -205,7 +205,9 @@ const slowStart = 5 * time.Second
 // watch looks after the process until it has ended (nil) or has to be ended (why).
 func (w *worker) watch(readDone <-chan struct{}) (why error) {
 	p := w.pool
-	slow, start := time.NewTimer(slowStart), time.NewTimer(p.cfg.StartTimeout)
+	now := time.Now()
+	left := newClock(now, p.cfg.StartTimeout)
+	slow, start := time.NewTimer(slowStart), time.NewTimer(left.wait(now))
 	defer slow.Stop()
 	defer start.Stop()
 	draining, graceOver, aborted, leave := p.draining, p.graceOver, p.aborted, w.leave
@@ -229,6 +231,10 @@ func (w *worker) watch(readDone <-chan struct{}) (why error) {
 			p.cfg.Log.Warn("worker has not answered its first request", "worker", w.slot.name, "after", slowStart)
 			p.cfg.Event(SlowStart{Worker: w.slot.name, After: slowStart})
 		case <-start.C:
+			if wait := left.wait(time.Now()); wait > 0 {
+				start.Reset(wait)
+				continue
+			}
 			return ipc.Errorf(ipc.KindTimeout, "it did not answer its first request in %v", p.cfg.StartTimeout)
 		case err := <-w.broken:
 			return w.explain(err)

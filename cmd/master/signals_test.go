@@ -93,9 +93,12 @@ func (p *process) start(stdin string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		p.t.Fatal(err)
+	if p.cmd.Stderr == nil {
+		stderr, err := p.cmd.StderrPipe()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.readAll.Go(func() { p.err.read(stderr) })
 	}
 	if p.cmd.Stdout == nil {
 		stdout, err := p.cmd.StdoutPipe()
@@ -107,7 +110,6 @@ func (p *process) start(stdin string) {
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.readAll.Go(func() { p.err.read(stderr) })
 	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 	if _, err := io.WriteString(in, stdin); err != nil {
 		p.t.Fatal(err)
@@ -144,6 +146,8 @@ func (p *process) exit(code int, words ...string) {
 }
 
 var oneOdd = []string{"run", "-v", "-j", "1", "--wire", "json", "-", "--", "oddworker"}
+
+// M07: once, what runs may finish; twice, or TERM and its grace, it is killed. The codes are those of the README.
 
 func TestCtrlCOnceLetsTheRunningTaskFinish(t *testing.T) {
 	t.Parallel()
@@ -209,6 +213,43 @@ func TestCtrlCWhileThereIsNothingToDo(t *testing.T) {
 	p.out.await(t, "last 1", 1)
 	p.signal(syscall.SIGINT)
 	p.exit(exitInterrupt, "master: 1 task: 1 done in ")
+}
+
+// M10: a master that was stopped longer than a timeout does not take its workers for hung, for it cannot know what they
+// could do meanwhile: each has its whole time again, and no more.
+func TestM10AStoppedMasterTakesNobodyForHung(t *testing.T) {
+	t.Parallel()
+	const timeout = 3 * time.Second
+	dir := t.TempDir()
+	input, fifos := []string{"hung: hang\n"}, []string{dir + "/1", dir + "/2", dir + "/3"}
+	for i, fifo := range fifos {
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Skip(err)
+		}
+		input = append(input, fmt.Sprintf("k%d: read %s\n", i, fifo))
+	}
+	p := startMaster(t, strings.Join(input, ""), "run", "-v", "-j", "4", "--timeout", timeout.String(), "--wire", "json", "-", "--", "oddworker")
+	p.err.await(t, "reading", len(fifos))
+	p.err.await(t, "hanging", 1)
+	p.signal(syscall.SIGSTOP)
+	<-time.After(timeout + 2*time.Second)
+	p.signal(syscall.SIGCONT)
+	p.signal(syscall.SIGUSR1)
+	p.err.await(t, " running", 1)
+	<-time.After(timeout / 6) // whom it took for hung would have been killed
+	for _, fifo := range fifos {
+		f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatalf("the worker that reads it is gone: %v; stderr:\n%s", err, p.err)
+		}
+		if _, err := f.WriteString("late"); err != nil {
+			t.Error(err)
+		}
+		_ = f.Close()
+	}
+	p.err.await(t, "FAILED hung: no answer after 3s", 1)
+	p.signal(syscall.SIGINT)
+	p.exit(exitInterrupt, "master: 4 tasks: 3 done, 1 failed in ")
 }
 
 func TestUSR1ShowsProgress(t *testing.T) {
@@ -321,6 +362,41 @@ func TestServeRunsCronLines(t *testing.T) {
 	}
 }
 
+// M13: nobody reads stdout any more, and the end is one in order; nobody reads stderr, and it goes on.
+func TestM13TheReaderOfAnOutputLeaves(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/lab.master"
+	text := "worker odd -j 2 --wire json -- oddworker\nadd a last 1 --every 20ms\nadd b say --every 20ms\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, output := range []string{"stdout", "stderr"} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := prepare(t, "serve", "-v", file)
+		if output == "stdout" {
+			p.cmd.Stdout = w
+		} else {
+			p.cmd.Stderr = w
+		}
+		p.start("")
+		_ = w.Close()
+		if _, err := r.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Close()
+		if output == "stdout" {
+			p.exit(exitPipe)
+			continue
+		}
+		p.out.await(t, "a\t1\n", 50) // with lines for stderr between them
+		p.signal(syscall.SIGTERM)
+		p.exit(exitOK)
+	}
+}
+
 func TestServePausesAndKills(t *testing.T) {
 	t.Parallel()
 	file := t.TempDir() + "/lab.master"
@@ -357,6 +433,7 @@ func TestServeRecycles(t *testing.T) {
 	}
 }
 
+// M11: a file that cannot be read, or whose workers do not start, changes nothing, and the next HUP works.
 func TestServeReadsItsFileAgain(t *testing.T) {
 	t.Parallel()
 	file := t.TempDir() + "/lab.master"

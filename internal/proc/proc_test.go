@@ -176,7 +176,7 @@ func TestUnreadAndReadNow(t *testing.T) {
 	p.Reap()
 }
 
-func TestStartErrorsSayWhy(t *testing.T) { // O01–O04
+func TestStartErrorsSayWhy(t *testing.T) { // O01, O02, O03, O04
 	s, dir := spawner(t), t.TempDir()
 	script := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
