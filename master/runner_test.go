@@ -65,7 +65,9 @@ func TestFakeIsARunner(t *testing.T) {
 // actor is a fake that nobody plays: it knows the deeds of the suite.
 type actor struct {
 	*runner
-	acting sync.WaitGroup
+
+	submitting sync.RWMutex // held for reading within Submit, so that no task is half accepted when the end begins
+	acting     sync.WaitGroup
 }
 
 func (a *actor) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
@@ -75,6 +77,8 @@ func (a *actor) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) 
 	if ctx.Err() != nil {
 		return ipc.Errorf(ipc.KindCancelled, "key %q: %w", t.Key, context.Cause(ctx))
 	}
+	a.submitting.RLock()
+	defer a.submitting.RUnlock()
 	if err := a.runner.Submit(ctx, t, done); err != nil {
 		return err
 	}
@@ -96,7 +100,9 @@ func (a *actor) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) 
 
 func (a *actor) Run(ctx context.Context) error {
 	<-ctx.Done()
+	a.submitting.Lock()
 	a.set(func() { a.refuse = ipc.Errorf(ipc.KindClosed, "the fake has ended") })
+	a.submitting.Unlock()
 	a.mu.Lock()
 	all := slices.Clone(a.held)
 	a.mu.Unlock()
