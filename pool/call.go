@@ -120,7 +120,8 @@ func (c *call) begin(w *worker) {
 	c.clock = time.AfterFunc(left.wait(c.begun), func() {
 		c.pool.mu.Lock()
 		defer c.pool.mu.Unlock()
-		if c.state != callRunning || c.on != w || c.attempts != attempt || c.fate != nil {
+		// Without a clock the run is over, though the call may not have gone back to the queue yet.
+		if c.clock == nil || c.state != callRunning || c.on != w || c.attempts != attempt || c.fate != nil {
 			return
 		}
 		if wait := left.wait(time.Now()); wait > 0 {

@@ -2,7 +2,10 @@ package pool
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"fandango/ipc"
 )
 
 func TestM10AClockThatStoodStill(t *testing.T) {
@@ -33,4 +36,27 @@ func TestM10AClockThatStoodStill(t *testing.T) {
 			t.Errorf("%s: it rang after %v, want %v", name, got, c.want)
 		}
 	}
+}
+
+// A look that has begun when the run ends finds it without a clock, before the call goes back to the queue: it must not
+// touch the next run.
+func TestALookAtARunThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{}
+		w := &worker{pool: p, poked: make(chan struct{}, 1)}
+		for _, timeout := range []time.Duration{time.Second / 2, time.Minute} {
+			c := &call{pool: p, task: ipc.Task{Key: "k", Options: ipc.Options{Timeout: timeout}}, state: callRunning, on: w}
+			p.mu.Lock()
+			c.begin(w)
+			time.Sleep(min(timeout, lookTime)) // in a bubble: the look has begun, and waits for the lock
+			c.endRun()
+			p.mu.Unlock()
+			synctest.Wait()
+			p.mu.Lock()
+			if c.fate != nil || c.clock != nil {
+				t.Errorf("timeout %v: the call has fate %v, clock %v", timeout, c.fate, c.clock)
+			}
+			p.mu.Unlock()
+		}
+	})
 }
