@@ -56,7 +56,7 @@ func (w *worker) pause(readDone <-chan struct{}, most time.Duration) bool {
 }
 
 // settle ends the call in flight whose time is over. The group is stopped first, and what it has already written is
-// read: an answer that is found there counts, and the worker lives on (true).
+// read: an answer that is found there counts, and the worker lives on (true), or has ended meanwhile by itself.
 func (w *worker) settle(readDone <-chan struct{}) bool {
 	if !w.overdue() {
 		return true
@@ -67,15 +67,17 @@ func (w *worker) settle(readDone <-chan struct{}) bool {
 	if paused {
 		w.resume()
 	}
-	if !paused || w.overdue() {
+	if w.overdue() || !paused && !isClosed(readDone) {
 		return false
 	}
 	_ = w.process.Signal(proc.Continue)
 	return true
 }
 
-// stopTime is how long a group may take to stop.
-const stopTime = 100 * time.Millisecond
+// stopTime is how long a group may take to stop. Each of its threads needs a turn on a processor for that, and on a busy
+// machine 100 ms were too few. What does not stop, as it waits in the system, is killed as it is: then a task behind the
+// one to be ended may have begun, and fails with its worker.
+const stopTime = time.Second
 
 func (w *worker) resume() {
 	w.pool.mu.Lock()

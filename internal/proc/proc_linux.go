@@ -61,7 +61,8 @@ func (p *Process) watch() {
 // AwaitStop waits until a Stop has taken effect, on all threads of the process: from then on it writes nothing more. It
 // returns false when that, or the end of the process, does not come in time.
 func (p *Process) AwaitStop(most time.Duration) bool {
-	for begun := time.Now(); ; {
+	pause := 50 * time.Microsecond
+	for begun := time.Now(); ; pause = min(2*pause, 2*time.Millisecond) {
 		var info unix.Siginfo
 		err := unix.Waitid(unix.P_PID, p.PID(), &info, unix.WSTOPPED|unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 		switch {
@@ -70,7 +71,7 @@ func (p *Process) AwaitStop(most time.Duration) bool {
 		case err != nil && !errors.Is(err, unix.EINTR), time.Since(begun) > most:
 			return false
 		}
-		<-time.After(50 * time.Microsecond)
+		<-time.After(pause)
 	}
 }
 
