@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -36,6 +37,10 @@ func TestDocs(t *testing.T) {
 	}
 	t.Setenv("PATH", filepath.Join(home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	t.Setenv("LC_ALL", "C.UTF-8")
+
+	if signal.Ignored(os.Interrupt) { // as behind the & of a script: a child would inherit that, and no ^C would end it
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 
 	for _, page := range pages(t) {
 		text, err := os.ReadFile(page)

@@ -97,7 +97,7 @@ func (s *session) live(outer context.Context, work func(ctx context.Context) int
 	screen, hide := context.WithCancel(context.WithoutCancel(outer))
 	defer hide()
 	showing.Go(func() { s.screen.Run(screen) })
-	signals, ignore := notify()
+	signals, ignore := notify(s.reread == nil)
 	defer ignore()
 	over := make(chan struct{})
 	heeding.Go(func() { s.heed(ctx, outer.Done(), signals, over) })

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -79,8 +80,19 @@ func (l *lines) String() string {
 	return strings.Join(l.all, "")
 }
 
+// heedSignals sees to it that a master can be signalled though these tests were begun with signals ignored, by nohup or
+// by the & of a script: a child inherits what is ignored, but not what is handled.
+var heedSignals = sync.OnceFunc(func() {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
+})
+
 func prepare(t *testing.T, args ...string) *process {
 	t.Helper()
+	heedSignals()
 	p := &process{t: t, cmd: exec.Command("master", args...), out: &lines{}, err: &lines{}}
 	p.out.more.L, p.err.more.L = &p.out.mu, &p.err.mu
 	return p
@@ -431,6 +443,23 @@ func TestServeRecycles(t *testing.T) {
 	if got := p.err.String(); strings.Contains(got, "died") || strings.Contains(got, "was ended") {
 		t.Errorf("a retirement is told as a fault:\n%s", got)
 	}
+}
+
+// TestServeUnderNohupReadsItsFileAgain: nohup keeps a hang-up from ending what it starts. It does not end serve anyhow.
+func TestServeUnderNohupReadsItsFileAgain(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/lab.master"
+	if err := os.WriteFile(file, []byte("worker odd -j 1 --wire json -- oddworker\nadd a last 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := prepare(t)
+	p.cmd = exec.Command("sh", "-c", `trap "" HUP && exec master serve "$0"`, file)
+	p.start("")
+	p.out.await(t, "a\t1\n", 1)
+	p.signal(syscall.SIGHUP)
+	p.err.await(t, "lab.master was read again: nothing has changed\n", 1)
+	p.signal(syscall.SIGTERM)
+	p.exit(exitOK)
 }
 
 // M11: a file that cannot be read, or whose workers do not start, changes nothing, and the next HUP works.

@@ -9,12 +9,12 @@ import (
 )
 
 // notify delivers the signals that mean something to this program, until ignore is called. Those that were ignored when
-// it began, as under nohup, stay ignored. With SIGPIPE among them, a write to a pipe that nobody reads is an error and
-// not the end.
-func notify() (signals <-chan os.Signal, ignore func()) {
+// it began, as under nohup, stay ignored; but HUP does not when it ends nothing, as it is for a daemon: nohup is there for
+// what would end. With SIGPIPE among them, a write to a pipe that nobody reads is an error and not the end.
+func notify(hangUpEnds bool) (signals <-chan os.Signal, ignore func()) {
 	c := make(chan os.Signal, 8)
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGPIPE} {
-		if !signal.Ignored(s) {
+		if !signal.Ignored(s) || s == syscall.SIGHUP && !hangUpEnds {
 			signal.Notify(c, s)
 		}
 	}

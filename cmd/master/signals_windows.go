@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// notify delivers Ctrl-C, and the closing of the console, until ignore is called.
-func notify() (signals <-chan os.Signal, ignore func()) {
+// notify delivers Ctrl-C, and the closing of the console, until ignore is called. There is no HUP.
+func notify(bool) (signals <-chan os.Signal, ignore func()) {
 	c := make(chan os.Signal, 8)
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
 	return c, func() { signal.Stop(c) }
