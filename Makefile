@@ -42,11 +42,13 @@ once: ## run each benchmark once, to see that it works
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 
 chaos: ## a minute of faults against the real master, and what became of each task
-	$(GO) run ./cmd/chaos -duration 60s
+	$(GO) run ./cmd/chaos -duration 40s
+	$(GO) run ./cmd/chaos -duration 20s -mode cancels
 
 soak: ## chaos for DURATION, with and without retries, and masters that are killed (DURATION=1h)
 	$(GO) run ./cmd/chaos -duration $(DURATION)
 	$(GO) run ./cmd/chaos -duration $(DURATION) -retries 2 -workers 8 -rate 30
+	$(GO) run ./cmd/chaos -duration $(DURATION) -mode cancels -workers 8 -rate 30
 	$(GO) run ./cmd/chaos -mode orphans -n 50
 
 bench: ## run the benchmarks COUNT times and sum them up (COUNT=6)

@@ -28,6 +28,7 @@ declare -A wrong=(
   [cmd/master/load]=fandango/pool
   [cmd/worker]=fandango/pool
   [cmd/chaos]=fandango/pool
+  [cmd/chaos/embedder]=fandango/schedule
   [examples]=fandango/schedule
 )
 
@@ -46,7 +47,7 @@ while read -r package name; do
   fi
   imports=("${wrong[$room]}" testing)
   # One room may start processes; chaos is the world around a master, examples and the test helper are no rooms of the house.
-  case $room in internal/proc | cmd/chaos | examples) ;; *) imports+=(os/exec) ;; esac
+  case $room in internal/proc | cmd/chaos | cmd/chaos/embedder | examples) ;; *) imports+=(os/exec) ;; esac
   case $room in internal/proctest | internal/runnertest) imports=("${wrong[$room]}" os/exec) ;; esac
   {
     echo "package $name"

@@ -26,8 +26,13 @@ type book struct {
 	kinds     map[string]int // outcomes by kind; "": done
 	calmKinds map[string]int // those of plain work of quiet phases that failed
 	foreign   int            // outcomes and runs of keys that nobody submitted
-	wrong     int            // plain work that answered another one's value
-	strange   []string       // the first of what is wrong, for a person
+	wrong     int            // plain work that answered another one's value, or failed by its own word
+	unasked   int            // cancelled, and nobody had cancelled it
+	hurt      int            // plain work of quiet phases that failed, not by its timeout, and nobody had cancelled it
+	behind    int            // beside these, those that had begun behind one that was cancelled, and were told so: that may be
+	asked     map[int]time.Time
+	regret    []time.Duration // from a cancel to the outcome, where that says cancelled
+	strange   []string        // the first of what is wrong, for a person
 }
 
 // entry is what is known of one task.
@@ -38,8 +43,11 @@ type entry struct {
 	calm     bool // plain work of a quiet phase
 }
 
+// behindText is the error of a task that had begun when its worker was killed for the one before it.
+const behindText = "because the task before it was to be ended"
+
 func newBook(retries int) *book {
-	return &book{retries: retries, evil: map[int]string{}, kinds: map[string]int{}, calmKinds: map[string]int{}}
+	return &book{retries: retries, evil: map[int]string{}, kinds: map[string]int{}, calmKinds: map[string]int{}, asked: map[int]time.Time{}}
 }
 
 // submit enters a task and returns its key.
@@ -58,6 +66,15 @@ func (b *book) submit(target string, calm bool) string {
 // plain is the target of all tasks that mean no harm; it answers its key.
 const plain = "work"
 
+// cancel notes that a task is about to be cancelled.
+func (b *book) cancel(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := b.number(key); n >= 0 {
+		b.asked[n] = time.Now()
+	}
+}
+
 // outcome enters what the master says: kind is "" for done, and said the value in JSON, else the error.
 func (b *book) outcome(key, kind, said string) {
 	b.mu.Lock()
@@ -72,8 +89,26 @@ func (b *book) outcome(key, kind, said string) {
 	if t.outcomes == 0 && b.evil[n] != "" {
 		b.rage--
 	}
-	if t.calm && kind != "" {
+	asked, regretted := b.asked[n]
+	switch {
+	case kind == "cancelled" && !regretted:
+		b.unasked++
+		b.note("key %s is cancelled, and nobody has cancelled it: %s", key, said)
+	case kind == "cancelled":
+		b.regret = append(b.regret, time.Since(asked))
+	case kind == "task" && b.evil[n] == "":
+		b.wrong++
+		b.note("key %s failed by its own word: %s", key, said)
+	}
+	if t.calm && kind != "" && !regretted {
 		b.calmKinds[kind]++
+		switch {
+		case strings.Contains(said, behindText):
+			b.behind++
+		case kind == "timeout": // or the machine was busy
+		default:
+			b.hurt++
+		}
 		b.note("key %s failed in a quiet phase: %s", key, said)
 	}
 	t.outcomes = saturate(t.outcomes)
@@ -84,10 +119,16 @@ func (b *book) outcome(key, kind, said string) {
 	}
 }
 
+// cancelKey is no task, but what tells a worker to end one.
+const cancelKey = "__CANCEL"
+
 // run enters what a worker says that it began.
 func (b *book) run(e evilworker.Entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if e.Key == cancelKey {
+		return
+	}
 	if n := b.number(e.Key); n < 0 {
 		b.note("a run of key %q, which nobody submitted", e.Key)
 	} else {
@@ -131,7 +172,8 @@ func (b *book) submitted() int {
 // zeros are what must not be.
 type zeros struct {
 	lost, duplicate, unrun, often int // the four of every ledger
-	foreign, wrong                int
+	foreign, wrong, unasked       int
+	hurt                          int
 }
 
 func (z zeros) ok() bool { return z == zeros{} }
@@ -140,7 +182,7 @@ func (z zeros) ok() bool { return z == zeros{} }
 func (b *book) zeros() zeros {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	z := zeros{foreign: b.foreign, wrong: b.wrong}
+	z := zeros{foreign: b.foreign, wrong: b.wrong, unasked: b.unasked, hurt: b.hurt}
 	for n := range b.tasks {
 		t := &b.tasks[n]
 		var what string
@@ -199,9 +241,14 @@ func (b *book) print(out io.Writer, z zeros) {
 		}
 	}
 	fmt.Fprintf(out, "accepted %s = %s\n", grouped(len(b.tasks)), list(b.kinds))
-	fmt.Fprintf(out, "lost silently %d · duplicate outcomes %d · done without a run %d · run more often than allowed %d · foreign %d · wrong values %d\n",
-		z.lost, z.duplicate, z.unrun, z.often, z.foreign, z.wrong)
-	fmt.Fprintf(out, "quiet phases: %s plain tasks, failed: %s\n", grouped(calm), list(b.calmKinds))
+	fmt.Fprintf(out, "lost silently %d · duplicate outcomes %d · done without a run %d · run more often than allowed %d · foreign %d · wrong values %d · cancelled unasked %d\n",
+		z.lost, z.duplicate, z.unrun, z.often, z.foreign, z.wrong, z.unasked)
+	if len(b.asked) > 0 {
+		slices.Sort(b.regret)
+		fmt.Fprintf(out, "cancels %s, %s of them in time · told after p50 %v p99 %v max %v\n",
+			grouped(len(b.asked)), grouped(len(b.regret)), ms(at(b.regret, 0.5)), ms(at(b.regret, 0.99)), ms(at(b.regret, 1)))
+	}
+	fmt.Fprintf(out, "quiet phases: %s plain tasks, failed: %s (%d behind a cancelled one)\n", grouped(calm), list(b.calmKinds), b.behind)
 	for _, s := range b.strange {
 		fmt.Fprintf(out, "  %s\n", s)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,16 +34,23 @@ func TestTheBookFindsEachFault(t *testing.T) {
 		says string
 	}{
 		"all is well":             {func(b *book) { done(b, "0"); ran(b, "0") }, zeros{}, ""},
-		"a crash":                 {func(b *book) { b.outcome("0", "crash", ""); ran(b, "0") }, zeros{}, ""},
+		"a crash in the quiet":    {func(b *book) { b.outcome("0", "crash", ""); ran(b, "0") }, zeros{hurt: 1}, "failed in a quiet phase"},
 		"a retry":                 {func(b *book) { done(b, "0"); ran(b, "0"); ran(b, "0") }, zeros{}, ""},
-		"a task that never began": {func(b *book) { b.outcome("0", "closed", "") }, zeros{}, ""},
+		"a task that never began": {func(b *book) { b.outcome("0", "closed", "") }, zeros{hurt: 1}, ""},
+		"a busy machine":          {func(b *book) { b.outcome("0", "timeout", ""); ran(b, "0") }, zeros{}, "failed: timeout 1"},
 		"lost":                    {func(b *book) { ran(b, "0") }, zeros{lost: 1}, "key 0 (work): 0 outcomes, done false, 1 runs: it was lost silently"},
 		"twice":                   {func(b *book) { done(b, "0"); done(b, "0"); ran(b, "0") }, zeros{duplicate: 1}, "more than one outcome"},
-		"done and crashed":        {func(b *book) { done(b, "0"); b.outcome("0", "crash", ""); ran(b, "0") }, zeros{duplicate: 1}, "more than one outcome"},
+		"done and crashed":        {func(b *book) { done(b, "0"); b.outcome("0", "crash", ""); ran(b, "0") }, zeros{duplicate: 1, hurt: 1}, "more than one outcome"},
 		"done by nobody":          {func(b *book) { done(b, "0") }, zeros{unrun: 1}, "no worker began it"},
 		"once too often":          {func(b *book) { done(b, "0"); ran(b, "0"); ran(b, "0"); ran(b, "0") }, zeros{often: 1}, "run too often"},
 		"another one's":           {func(b *book) { b.outcome("0", "", `"1"`); ran(b, "0") }, zeros{wrong: 1}, "not its own"},
 		"a foreign outcome":       {func(b *book) { done(b, "0"); ran(b, "0"); done(b, "1") }, zeros{foreign: 1}, "nobody submitted"},
+		"taken back":              {func(b *book) { b.cancel("0"); b.outcome("0", "cancelled", ""); b.run(evilworker.Entry{Key: cancelKey}) }, zeros{}, "cancels 1, 1 of them in time"},
+		"too late":                {func(b *book) { done(b, "0"); ran(b, "0"); b.cancel("0") }, zeros{}, "cancels 1, 0 of them in time"},
+		"cancelled by whom":       {func(b *book) { b.outcome("0", "cancelled", "") }, zeros{unasked: 1, hurt: 1}, "nobody has cancelled it"},
+		"taken back twice":        {func(b *book) { b.cancel("0"); done(b, "0"); b.outcome("0", "cancelled", ""); ran(b, "0") }, zeros{duplicate: 1}, "more than one outcome"},
+		"another's cancel":        {func(b *book) { b.outcome("0", "task", "I was told to"); ran(b, "0") }, zeros{wrong: 1, hurt: 1}, "by its own word"},
+		"behind another":          {func(b *book) { b.outcome("0", "crash", "its worker was killed, "+behindText); ran(b, "0") }, zeros{}, "failed: crash 1 (1 behind"},
 		"a foreign run":           {func(b *book) { done(b, "0"); ran(b, "0"); ran(b, "nobody asked") }, zeros{foreign: 1}, "nobody submitted"},
 	} {
 		b := newBook(1)
@@ -118,7 +126,9 @@ func TestTheMastersSummaryIsRead(t *testing.T) {
 }
 
 func TestEveryMisdeedOfTheStormExists(t *testing.T) {
-	for target := range inside {
+	all := maps.Clone(inside)
+	maps.Copy(all, ways)
+	for target := range all {
 		if evilworker.What(target) == "" {
 			t.Errorf("the evil worker knows no %s", target)
 		}
@@ -141,11 +151,13 @@ func TestFlags(t *testing.T) {
 
 // TestAShortStorm and TestAFewOrphans are the whole program, in small; make chaos runs it for a minute.
 func TestAShortStorm(t *testing.T) {
-	var out strings.Builder
-	if err := run(t.Context(), []string{"-duration", "3s", "-rate", "20"}, &out); err != nil {
-		t.Errorf("%v\n%s", err, &out)
+	for _, mode := range []string{"storm", cancels} {
+		var out strings.Builder
+		if err := run(t.Context(), []string{"-mode", mode, "-duration", "3s", "-rate", "20"}, &out); err != nil {
+			t.Errorf("%s: %v\n%s", mode, err, &out)
+		}
+		t.Log(&out)
 	}
-	t.Log(&out)
 }
 
 func TestAFewOrphans(t *testing.T) {

@@ -5,6 +5,7 @@
 // only when nothing is missing, double, or run more often than allowed, and nobody is left behind.
 //
 //	go run ./cmd/chaos -duration 60s          faults from outside and inside, and the ledger
+//	go run ./cmd/chaos -mode cancels          the same for a program that embeds a master, and tasks are taken back
 //	go run ./cmd/chaos -mode orphans -n 50    SIGKILL 50 masters, and look for what they leave
 package main
 
@@ -26,6 +27,10 @@ import (
 	"fandango/internal/evilworker"
 )
 
+// cancels is the mode in which tasks are taken back. The command line of a master has no way to do so: the master is in a
+// program that embeds it.
+const cancels = "cancels"
+
 // workerVerb is the first argument that makes this program a worker.
 const workerVerb = "worker"
 
@@ -46,11 +51,12 @@ func main() {
 	}
 }
 
-// playWorker is the evil worker. Every second one claims to answer in order, and is fed ahead.
+// playWorker is the evil worker. Every second one claims to answer in order, and is fed ahead; two of four claim to know
+// how a task is cancelled.
 func playWorker() {
 	_, number, _ := strings.Cut(os.Getenv("MASTER_WORKER"), "/")
-	if n, err := strconv.Atoi(number); err == nil && n%2 == 0 {
-		_ = os.Setenv("EVIL_CLAIM", "ordered")
+	if n, err := strconv.Atoi(number); err == nil {
+		_ = os.Setenv("EVIL_CLAIM", []string{"ordered,cancel", "", "ordered", "cancel"}[n%4])
 	}
 	evilworker.Serve()
 }
@@ -72,7 +78,7 @@ type config struct {
 func (c *config) parse(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	f.SetOutput(out)
-	f.StringVar(&c.mode, "mode", "storm", "`storm`: faults of all kinds; orphans: kill masters, look for what they leave")
+	f.StringVar(&c.mode, "mode", "storm", "`storm`: faults of all kinds; cancels: these, and tasks are cancelled; orphans: kill masters, look for what they leave")
 	f.Uint64Var(&c.seed, "seed", 0, "where the random numbers begin; 0: anywhere")
 	f.DurationVar(&c.duration, "duration", time.Minute, "of a storm")
 	f.IntVar(&c.workers, "workers", 4, "of the master")
@@ -80,7 +86,7 @@ func (c *config) parse(args []string, out io.Writer) error {
 	f.IntVar(&c.retries, "retries", 0, "of each task")
 	f.DurationVar(&c.timeout, "timeout", 500*time.Millisecond, "of each task")
 	f.IntVar(&c.kills, "n", 50, "how many masters are killed in orphans")
-	f.StringVar(&c.master, "master", "", "the master's `path`; without it, it is built")
+	f.StringVar(&c.master, "master", "", "the `path` of the master, or of the embedder; without it, it is built")
 	f.BoolVar(&c.verbose, "v", false, "show what the master says, and each fault")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -91,8 +97,8 @@ func (c *config) parse(args []string, out io.Writer) error {
 	switch {
 	case f.NArg() > 0:
 		return fmt.Errorf("%q is no flag", f.Arg(0))
-	case c.mode != "storm" && c.mode != "orphans":
-		return fmt.Errorf("-mode %s: it is storm or orphans", c.mode)
+	case c.mode != "storm" && c.mode != cancels && c.mode != "orphans":
+		return fmt.Errorf("-mode %s: it is storm, cancels or orphans", c.mode)
 	case c.rate < 1 || c.rate > 50:
 		return fmt.Errorf("-rate %v: it is 1 to 50 a second", c.rate)
 	case c.workers < 1 || c.retries < 0 || c.kills < 1 || c.timeout <= 0 || c.duration < time.Second:
@@ -113,7 +119,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if c.master == "" {
 		c.master = filepath.Join(dir, "master")
-		build := exec.CommandContext(ctx, "go", "build", "-o", c.master, "fandango/cmd/master")
+		what := "fandango/cmd/master"
+		if c.mode == cancels {
+			what = "fandango/cmd/chaos/embedder"
+		}
+		build := exec.CommandContext(ctx, "go", "build", "-o", c.master, what)
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
 			return fmt.Errorf("build the master: %w", err)

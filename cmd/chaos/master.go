@@ -43,7 +43,7 @@ type result struct {
 	At     time.Time `json:"at"`
 }
 
-// startMaster starts "master run" with this program as its worker. Each result is given to heard, on one goroutine; its
+// startMaster starts "master run", or the embedder, with this program as its worker. Each result is given to heard, on one goroutine; its
 // stderr is copied to log.
 func startMaster(c *config, ledger string, log io.Writer, heard func(result)) (*master, error) {
 	self, err := os.Executable()
@@ -54,8 +54,12 @@ func startMaster(c *config, ledger string, log io.Writer, heard func(result)) (*
 	if c.retries > 0 {
 		words = append(words, "--retries", strconv.Itoa(c.retries))
 	}
+	words = append(words, "--", self, workerVerb)
+	if c.mode == cancels {
+		words = []string{strconv.Itoa(c.workers), c.timeout.String(), strconv.Itoa(c.retries), self, workerVerb}
+	}
 	m := &master{mark: fmt.Sprintf("CHAOS_MARK=%d-%d", os.Getpid(), time.Now().UnixNano())}
-	m.cmd = exec.Command(c.master, append(words, "--", self, workerVerb)...)
+	m.cmd = exec.Command(c.master, words...)
 	m.cmd.Env = append(os.Environ(), m.mark, "EVIL_LEDGER="+ledger)
 	if m.in, err = m.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type stormy struct {
 	places  chan struct{}   // one for each task on its way
 	misdeed chan evilTask   // what the submitter is to smuggle in
 	quiet   atomic.Bool     // plain tasks of this moment must succeed
+	regrets sync.WaitGroup  // cancels that are to come
 	heard   atomic.Int64    // when the last result came, in Unix ns
 	conts   sync.WaitGroup  // stopped workers that will go on
 	done    <-chan struct{} // the end of faults and tasks
@@ -83,6 +84,7 @@ func storm(ctx context.Context, c *config, dir string, out io.Writer) error {
 	s.conts.Wait()
 	working.Wait()
 	feedErr := <-fed
+	s.regrets.Wait()
 	last := s.settle(first)
 	zombies := until(2*time.Second, func() int { return zombies(s.m.pid()) })
 
@@ -199,11 +201,29 @@ func (s *stormy) feed() error {
 			victim := max(0, s.book.submitted()-1-dice.IntN(4*s.workers))
 			t.args = `["` + strconv.Itoa(victim) + `"]`
 		}
-		key := s.book.submit(t.target, s.quiet.Load())
-		if _, err := fmt.Fprintf(s.m.in, `{"key":%q,"target":%q,"args":%s}`+"\n", key, t.target, t.args); err != nil {
-			return fmt.Errorf("the master takes no more tasks: %w", err)
+		if err := s.submit(t, dice); err != nil {
+			return err
 		}
 	}
+}
+
+// submit gives one task to the master, and sees to it that some are cancelled.
+func (s *stormy) submit(t evilTask, dice *rand.Rand) error {
+	key := s.book.submit(t.target, s.quiet.Load())
+	if _, err := fmt.Fprintf(s.m.in, `{"key":%q,"target":%q,"args":%s}`+"\n", key, t.target, t.args); err != nil {
+		return fmt.Errorf("the master takes no more tasks: %w", err)
+	}
+	if s.mode != cancels || t.target == plain && dice.IntN(5) > 0 {
+		return nil
+	}
+	// At once, while it waits, is fed ahead or runs, or when it is over.
+	after := time.Duration(dice.ExpFloat64() * float64([]time.Duration{0, time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond}[dice.IntN(4)]))
+	s.regrets.Go(func() {
+		<-time.After(after)
+		s.book.cancel(key)
+		_, _ = fmt.Fprintf(s.m.in, `{"cancel":%q}`+"\n", key) // one that has ended takes no more of them
+	})
+	return nil
 }
 
 // weather makes the faults, with a quiet time at the end of each period. It returns the master's size in calm at first.
@@ -256,7 +276,24 @@ var (
 		"x:exit3": 3, "x:dump": 1, "x:kill9": 3, "x:segv": 2, "x:replyexit": 4, "x:grand": 2, "x:closein": 1, "x:closeout": 1,
 		"x:hang": 1, "x:stop": 1, "x:cpu": 1, "x:ign": 1, "x:nostdin": 1, "x:mem": 1, "x:oom": 1, "x:kids": 1, "x:family": 2,
 	}
+	// Ways to take a cancel. Each of them waits for it.
+	ways = map[string]int{
+		"heed": 8, "x:cancelhalf": 4, "x:canceldeaf": 4, "x:cancelkey": 4, "x:cancelunknown": 4, "x:cancelexit": 4,
+	}
 )
+
+// misdeeds are the weights of the faults inside.
+func (c *config) misdeeds() map[string]int {
+	if c.mode != cancels {
+		return inside
+	}
+	all := maps.Clone(inside)
+	maps.Copy(all, ways)
+	for _, outside := range []string{"x:grand", "x:family"} { // whom an embedder does not end: it adopts no orphans
+		delete(all, outside)
+	}
+	return all
+}
 
 // choose chooses by weight; the names are sorted, so that a seed always chooses the same.
 func choose(dice *rand.Rand, weights map[string]int) string {
@@ -276,7 +313,7 @@ func choose(dice *rand.Rand, weights map[string]int) string {
 // fault makes one fault.
 func (s *stormy) fault(dice *rand.Rand) {
 	if dice.IntN(2) == 0 {
-		target := choose(dice, inside)
+		target := choose(dice, s.misdeeds())
 		if s.book.raging() >= 2*s.workers { // workers that never answer anything are rightly held back
 			return
 		}
@@ -350,7 +387,7 @@ func (s *stormy) print(out io.Writer, took time.Duration) {
 	var kinds []string
 	for _, kind := range slices.Sorted(maps.Keys(s.faults)) {
 		all += s.faults[kind]
-		if strings.HasPrefix(kind, "x:") {
+		if evilworker.What(kind) != "" {
 			wrongs += s.faults[kind]
 		} else {
 			kinds = append(kinds, fmt.Sprintf("%s %d", kind, s.faults[kind]))

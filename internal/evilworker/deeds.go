@@ -49,11 +49,14 @@ var good = map[string]deed{
 		}
 	}},
 	"pid": {"answers its process number", func(t *task) { t.answer(os.Getpid()) }},
-	"work": {"answers its key after so many ms", func(t *task) {
+	"work": {"answers its key after so many ms, and fails when it is cancelled before", func(t *task) {
 		ms := 0.0
 		t.arg(0, &ms)
-		<-time.After(time.Duration(ms * float64(time.Millisecond)))
-		t.answer(t.key)
+		if t.rest(time.Duration(ms * float64(time.Millisecond))) {
+			t.answer(t.key)
+		} else {
+			t.fail("I was told to")
+		}
 	}},
 	"until": {"answers its key once the file is there", func(t *task) {
 		path := ""

@@ -14,14 +14,16 @@
 //	EVIL_START=early        answer a request that nobody has sent
 //	EVIL_START=until:PATH   exit 1 as long as there is no such file
 //	EVIL_CLAIM=ordered      claim in the hello that each answer is written before the next task begins, which is so
-//	EVIL_CLAIM=cancel       claim to know how a task is cancelled, as some targets do
+//	EVIL_CLAIM=cancel       claim to know how a task is cancelled, as "work" and some others do
 //	EVIL_CLAIM=SIGNAL       claim that this signal makes it print its stacks; several: ordered,SIGNAL
 //	EVIL_LEDGER=PATH        note there each task that it begins; see ReadLedger
 package evilworker
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +37,17 @@ type worker struct {
 	in     *ipc.Decoder
 	out    *ipc.Encoder
 	ledger *ledger // nil: none is kept
+	heeds  bool    // it claims to know how a task is cancelled
+
+	coming chan arrival  // 1-buffered: what is being read beside a task; nil: nothing is
+	kept   []ipc.Request // what came while another task ran
+	ended  bool          // stdin has
+}
+
+// arrival is what came on stdin while a task ran.
+type arrival struct {
+	ipc.Request
+	err error
 }
 
 // task is the request that it works on.
@@ -51,9 +64,10 @@ func Serve() {
 		in:     ipc.NewDecoder(os.Stdin, ipc.DecoderConfig{}),
 		out:    ipc.NewEncoder(os.Stdout, ipc.Msgpack, ipc.Limits{}),
 		ledger: openLedger(os.Getenv("EVIL_LEDGER")),
+		heeds:  slices.Contains(strings.Split(os.Getenv("EVIL_CLAIM"), ","), "cancel"),
 	}
 	for {
-		r, err := w.in.Request()
+		r, err := w.next()
 		if err != nil {
 			return
 		}
@@ -81,16 +95,78 @@ func (w *worker) note(key string) {
 	}
 }
 
+// next is the next request for Serve.
+func (w *worker) next() (ipc.Request, error) {
+	switch {
+	case len(w.kept) > 0:
+		r := w.kept[0]
+		w.kept = w.kept[1:]
+		return r, nil
+	case w.ended:
+		return ipc.Request{}, io.EOF
+	case w.coming != nil:
+		a := <-w.coming
+		w.coming = nil
+		return a.Request, a.err
+	}
+	return w.in.Request()
+}
+
+// arrivals reads one more request beside a task; what it gives is for arrived. It gives nothing when stdin has ended.
+func (w *worker) arrivals() <-chan arrival {
+	if w.coming == nil && !w.ended {
+		coming := make(chan arrival, 1)
+		w.coming = coming
+		go func() {
+			r, err := w.in.Request()
+			coming <- arrival{r, err}
+		}()
+	}
+	return w.coming
+}
+
+// arrived takes in what came beside the task, and says whether that cancels it.
+func (t *task) arrived(a arrival) bool {
+	t.coming = nil
+	switch {
+	case a.err != nil:
+		t.ended = true
+	case a.Key == ipc.KeyCancel:
+		t.note(a.Key)
+		key, _ := a.Args.Text()
+		return key == t.key
+	default: // its turn comes; its bytes are those of a buffer that is used again
+		a.Target, a.Args = slices.Clone(a.Target), slices.Clone(a.Args)
+		t.kept = append(t.kept, a.Request)
+	}
+	return false
+}
+
 // cancelled waits until the task is cancelled. It ends the process when stdin ends.
 func (t *task) cancelled() {
-	for {
-		r, err := t.in.Request()
-		if err != nil {
-			os.Exit(0)
-		}
-		t.note(r.Key)
-		if key, _ := r.Args.Text(); r.Key == ipc.KeyCancel && key == t.key {
+	for !t.ended {
+		if t.arrived(<-t.arrivals()) {
 			return
+		}
+	}
+	os.Exit(0)
+}
+
+// rest waits for a while. It says false when the worker claims to know how a task is cancelled, and this one was.
+func (t *task) rest(d time.Duration) bool {
+	over := time.After(d)
+	if !t.heeds {
+		<-over
+		return true
+	}
+	for {
+		select {
+		case <-over:
+			return true
+		case a := <-t.arrivals():
+			if t.arrived(a) {
+				return false
+			}
 		}
 	}
 }
