@@ -54,14 +54,19 @@ func TestCallersThatReadMeetEveryFault(t *testing.T) {
 		{"x:stop", nil, ipc.KindTimeout},
 	} {
 		t.Run(tt.deed, func(t *testing.T) {
-			p, _ := start(t, pool.Config{Workers: 1, Timeout: time.Second, Env: with("EVIL_CLAIM=ordered")})
+			p, _ := start(t, pool.Config{Workers: 1, Env: with("EVIL_CLAIM=ordered")})
 			calm(t, p)
-			_, err := ipc.Do(t.Context(), p, task(t, "deed", tt.deed, tt.args...))
+			deed, next := task(t, "deed", tt.deed, tt.args...), task(t, "next", "echo")
+			next.Timeout = time.Second
+			if tt.kind == ipc.KindTimeout {
+				deed.Timeout = time.Second
+			}
+			_, err := ipc.Do(t.Context(), p, deed)
 			if ipc.KindOf(err) != tt.kind {
 				t.Errorf("error %v, want of kind %q", err, tt.kind)
 			}
 			if tt.deed == "x:nostdin" || tt.deed == "x:answerhang" { // it is this task that finds it out
-				if _, err := ipc.Do(t.Context(), p, task(t, "next", "echo")); ipc.KindOf(err) != ipc.KindTimeout {
+				if _, err := ipc.Do(t.Context(), p, next); ipc.KindOf(err) != ipc.KindTimeout {
 					t.Errorf("after it: %v, want a timeout", err)
 				}
 			}

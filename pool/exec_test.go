@@ -39,7 +39,7 @@ func TestExecFillsPlaceholders(t *testing.T) {
 }
 
 func TestExecTellsHowItEnded(t *testing.T) {
-	p := startExec(t, pool.Config{Command: []string{"/bin/sh", "-c", "{}"}, Workers: 2, Timeout: time.Second, Limits: ipc.Limits{Size: 1 << 16}})
+	p := startExec(t, pool.Config{Command: []string{"/bin/sh", "-c", "{}"}, Workers: 2, Limits: ipc.Limits{Size: 1 << 16}})
 	for _, c := range []struct {
 		script string
 		kind   ipc.Kind
@@ -52,7 +52,11 @@ func TestExecTellsHowItEnded(t *testing.T) {
 		{"head -c 100000 /dev/zero; sleep 300", ipc.KindProtocol, "more than 65536 bytes"},
 		{"cat", "", ""}, // its stdin is empty
 	} {
-		o := run(t, p, task(t, "k", c.script))
+		one := task(t, "k", c.script)
+		if c.kind == ipc.KindTimeout {
+			one.Timeout = time.Second
+		}
+		o := run(t, p, one)
 		said := o.Value.String()
 		if o.Err != nil {
 			said = o.Err.Error()

@@ -155,10 +155,10 @@ func TestTimeoutOfAFedTaskCountsFromItsTurn(t *testing.T) {
 	p, _ := start(t, pool.Config{Workers: 1, Env: ordered()})
 	warmUp(t, p, 500)
 	var all sync.WaitGroup
-	for i := range 4 { // 4 × 300 ms, each within its own time
+	for i := range 12 { // 12 × 300 ms, each within its own time
 		all.Add(1)
 		slow := task(t, strconv.Itoa(i), "x:late")
-		slow.Timeout = 900 * time.Millisecond
+		slow.Timeout = 3 * time.Second
 		if err := p.Submit(t.Context(), slow, func(o ipc.Outcome) {
 			if o.Err != nil {
 				t.Errorf("task %d: %v", i, o.Err)

@@ -89,12 +89,17 @@ func TestBUG8ADeadWorkerIsAnOutcomeForAll(t *testing.T) {
 // A callback slower than the timeout held up what kept the worker alive, which then left.
 func TestBUG12ASlowCallbackKillsNoWorker(t *testing.T) {
 	m, p, log := over(t, pool.Config{Timeout: 500 * time.Millisecond, Grace: 20 * time.Millisecond})
-	if v := <-send(t, m, task(t, "first", "echo", 1)); v.Err != nil {
+	echo := func(key string, i int) ipc.Task { // on a busy machine even that may take longer than a hang has
+		one := task(t, key, "echo", i)
+		one.Timeout = time.Minute
+		return one
+	}
+	if v := <-send(t, m, echo("first", 1)); v.Err != nil {
 		t.Fatal(v.Err)
 	}
 	before := p.Workers()[0].PID
 	blocked, let := make(chan struct{}), make(chan struct{})
-	err := m.Send(t.Context(), task(t, "slow", "echo", 1), func(master.Value) { close(blocked); <-let })
+	err := m.Send(t.Context(), echo("slow", 1), func(master.Value) { close(blocked); <-let })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +111,7 @@ func TestBUG12ASlowCallbackKillsNoWorker(t *testing.T) {
 		}
 	}
 	for i := range 20 {
-		if v := <-send(t, m, task(t, "others", "echo", i)); v.Err != nil {
+		if v := <-send(t, m, echo("others", i)); v.Err != nil {
 			t.Errorf("%+v", v)
 		}
 	}

@@ -168,16 +168,18 @@ func submitted(p *pool.Pool, key, target string, args ...any) ipc.Outcome {
 
 // parkThreads makes so many threads, and leaves them to Go.
 func parkThreads(n int) {
-	var all sync.WaitGroup
+	var there, all sync.WaitGroup
+	there.Add(n)
 	meet := make(chan struct{})
 	for range n {
 		all.Go(func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
+			there.Done()
 			<-meet
 		})
 	}
-	<-time.After(100 * time.Millisecond)
+	there.Wait()
 	close(meet)
 	all.Wait()
 }

@@ -180,7 +180,7 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) { // P17
 }
 
 func TestBadReloadLeavesTheOldWorkersServing(t *testing.T) { // P17
-	p, _ := start(t, pool.Config{Workers: 2, StartTimeout: time.Second})
+	p, _ := start(t, pool.Config{Workers: 2, StartTimeout: 3 * time.Second})
 	waitReady(t, p, 2)
 	before := p.Workers()
 	for _, c := range []struct {
