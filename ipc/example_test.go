@@ -156,3 +156,21 @@ func ExampleTarget_Call() {
 	fmt.Println(v, err)
 	// Output: [1 2] <nil>
 }
+
+func ExampleSubmitAll() {
+	var tasks []ipc.Task
+	for i := range 3 {
+		t, err := ipc.NewTask("k", "echo", i)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		tasks = append(tasks, t)
+	}
+	values := make([]ipc.Raw, len(tasks))
+	accepted, err := ipc.SubmitAll(context.Background(), echo{}, tasks, func(i int, o ipc.Outcome) {
+		values[i] = bytes.Clone(o.Value) // it is lent
+	})
+	fmt.Println(accepted, err, values)
+	// Output: 3 <nil> [0 1 2]
+}

@@ -30,6 +30,31 @@ func Do(ctx context.Context, r Runner, t Task) (Raw, error) {
 	return o.Value, o.Err
 }
 
+// SubmitAll submits tasks in order, as Submit does with one, and says how many were accepted: all of them, or those in
+// front of the first one that was not, of which err tells why. done is called exactly once for each that was accepted, with
+// its index in tasks and its outcome; perhaps before SubmitAll returns, and from several goroutines at once.
+//
+// The value of an outcome is lent: it is valid until done returns, and who keeps it keeps a copy. The slice tasks may be
+// used again when SubmitAll has returned, but not what its elements point to, before their outcomes.
+func SubmitAll(ctx context.Context, r Runner, tasks []Task, done func(i int, o Outcome)) (accepted int, err error) {
+	if b, ok := r.(Batcher); ok {
+		return b.SubmitAll(ctx, tasks, done)
+	}
+	for i, t := range tasks {
+		if err := r.Submit(ctx, t, func(o Outcome) { done(i, o) }); err != nil {
+			return i, err
+		}
+	}
+	return len(tasks), nil
+}
+
+// Batcher is a Runner to which many tasks can be given for less than one by one: [SubmitAll] takes it.
+type Batcher interface {
+	Runner
+	// SubmitAll is what the function SubmitAll says.
+	SubmitAll(ctx context.Context, tasks []Task, done func(i int, o Outcome)) (accepted int, err error)
+}
+
 // Doer is a Runner with a shorter way for one who waits for his task: [Do] takes it.
 type Doer interface {
 	Runner

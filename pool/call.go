@@ -13,19 +13,21 @@ type call struct {
 	task ipc.Task
 	done func(ipc.Outcome)
 
-	queued time.Time // when it was submitted
-	own    bool      // it is for one worker alone, and goes with it
+	among  func(i int, o ipc.Outcome) // in place of done, when it was submitted with others
+	number int                        // its index among them
 
+	queued  time.Time        // when it was submitted
 	outcome chan ipc.Outcome // 1-buffered: what a caller of Do waits for; nil: it was submitted
+	own     bool             // it is for one worker alone, and goes with it
 
 	// Guarded by pool.mu until state is callFinished; from then on nobody writes them.
 	here     bool // its caller is about to wait for it, and can read its worker's answers meanwhile
 	reads    bool // and is to do so
+	written  bool // its worker's writer has it, or has written it
+	batch    bool // its answer may share a write with others
+	exact    bool // it must not: a worker has died that may have run it, and the next one shall show whether by it
 	state    callState
 	on       *worker     // the worker that has it
-	written  bool        // that worker's writer has it, or has written it
-	batch    bool        // its answer may share a write with others
-	exact    bool        // it must not: a worker has died that may have run it, and the next one shall show whether by it
 	mark     int64       // where its tuple begins in what is written to that worker; the writer's
 	begun    time.Time   // when it became the one that the worker runs; zero before
 	clock    *time.Timer // of this run's timeout; nil without one
@@ -35,7 +37,7 @@ type call struct {
 	fate     *ipc.Error  // set when it is to be ended: timeout, cancelled or closed
 }
 
-type callState int
+type callState uint8
 
 const (
 	callWaiting callState = iota
@@ -150,7 +152,11 @@ func (c *call) finish(o ipc.Outcome) {
 	if !c.own {
 		c.pool.pending.Add(-1)
 	}
-	c.done(o)
+	if c.among != nil {
+		c.among(c.number, o)
+	} else {
+		c.done(o)
+	}
 }
 
 // deque is a queue of calls that also takes them back at its front.

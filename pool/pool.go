@@ -196,11 +196,7 @@ func (p *Pool) submit(ctx context.Context, c *call) error {
 		return ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
 	}
 	p.mu.Lock()
-	err := p.refusal()
-	if err == nil && p.waiting >= p.cfg.Queue && len(p.idle) == 0 {
-		err = ipc.Errorf(ipc.KindQueueFull, "%s: %d tasks are waiting, and no more may", p.cfg.Name, p.cfg.Queue)
-	}
-	if err != nil {
+	if err := p.full(); err != nil {
 		p.mu.Unlock()
 		return err
 	}
@@ -219,6 +215,63 @@ func (p *Pool) submit(ctx context.Context, c *call) error {
 		p.grow()
 	}
 	return nil
+}
+
+// SubmitAll gives many tasks to workers for less than one by one; see [ipc.SubmitAll].
+func (p *Pool) SubmitAll(ctx context.Context, tasks []ipc.Task, done func(i int, o ipc.Outcome)) (accepted int, err error) {
+	const most = 64 // under one lock, and in one piece of memory, which stays until the last of them is over
+	for accepted < len(tasks) && err == nil {
+		some := make([]call, min(most, len(tasks)-accepted))
+		now := time.Now()
+		for i := range some {
+			some[i] = call{pool: p, task: tasks[accepted+i], among: done, number: accepted + i, queued: now}
+		}
+		var n int
+		n, err = p.submitSome(ctx, some)
+		accepted += n
+	}
+	return accepted, err
+}
+
+// submitSome is submit for several calls, and says how many were accepted.
+func (p *Pool) submitSome(ctx context.Context, calls []call) (accepted int, err error) {
+	for i := range calls {
+		if err = p.check(calls[i].task); err != nil {
+			calls = calls[:i]
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		return 0, ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
+	}
+	var awake []*worker
+	p.mu.Lock()
+	for i := range calls {
+		if refusal := p.full(); refusal != nil {
+			calls, err = calls[:i], refusal
+			break
+		}
+		if w := p.place(&calls[i], false); w != nil {
+			awake = append(awake, w)
+		}
+	}
+	p.pending.Add(int64(len(calls)))
+	for _, w := range awake {
+		w.fill()
+	}
+	grow := len(awake) < len(calls) && p.wantsMore()
+	p.mu.Unlock()
+
+	for i := range calls {
+		calls[i].watch(ctx)
+	}
+	for _, w := range awake {
+		w.send()
+	}
+	if grow {
+		p.grow()
+	}
+	return len(calls), err
 }
 
 // check refuses what could never reach a worker.
@@ -405,6 +458,17 @@ func (p *Pool) refusal() error {
 		return ipc.Errorf(ipc.KindClosed, "%s has ended", p.cfg.Name)
 	case p.given == len(p.slots):
 		return ipc.Errorf(ipc.KindNoWorker, "no worker of %s can be started: %w", p.cfg.Name, p.lastErr)
+	}
+	return nil
+}
+
+// full needs p.mu. It is why no task is accepted at this moment.
+func (p *Pool) full() error {
+	if err := p.refusal(); err != nil {
+		return err
+	}
+	if p.waiting >= p.cfg.Queue && len(p.idle) == 0 {
+		return ipc.Errorf(ipc.KindQueueFull, "%s: %d tasks are waiting, and no more may", p.cfg.Name, p.cfg.Queue)
 	}
 	return nil
 }

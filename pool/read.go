@@ -117,7 +117,9 @@ func (w *worker) answer(answers []heard) (err error) {
 		case h.answer.Err != nil:
 			h.outcome.Err = h.answer.Err
 		default:
-			h.outcome.Value = bytes.Clone(h.answer.Value) // the decoder's buffer is used again
+			if h.outcome.Value = h.answer.Value; h.call.among == nil { // else it is lent
+				h.outcome.Value = bytes.Clone(h.answer.Value) // the decoder's buffer is used again
+			}
 			if len(h.answer.Value) > feedBytes {
 				w.bulky.Store(true)
 			}

@@ -173,7 +173,7 @@ func (w *worker) hail() {
 	args := mustEncode(ipc.Greeting{
 		Protocol: ipc.Protocol, Wire: w.pool.cfg.Wire, Group: w.pool.cfg.Name, Worker: w.slot.number, Of: w.pool.size(),
 	})
-	c := &call{pool: w.pool, task: ipc.Task{Key: ipc.KeyHello, Target: helloTarget, Args: args}}
+	c := &call{pool: w.pool, task: ipc.Task{Key: ipc.KeyHello, Target: helloTarget, Args: args}, own: true}
 	c.task.Timeout = -1 // the start has a timeout of its own
 	c.done = func(o ipc.Outcome) {
 		var claims ipc.Hello

@@ -27,6 +27,7 @@ const (
 	mostTasks = 1 << 14
 	mostBytes = 64 << 20 // of arguments
 	leastMost = 16       // tasks, however large
+	together  = 256      // tasks that are submitted in one go
 )
 
 // timedEvery is how many pipelined tasks there are to one whose time is taken: two looks at the clock are a good part of
@@ -48,7 +49,8 @@ type Load struct {
 	took   time.Duration
 
 	mu     sync.Mutex // guards what follows
-	free   []*place
+	free   []*group
+	await  int // how many free groups are waited for, if any
 	freed  *sync.Cond
 	times  latency.Histogram
 	failed int64
@@ -90,56 +92,61 @@ func (l *Load) sync(ctx context.Context, r ipc.Runner) error {
 	for i := 0; i < l.Tasks && ctx.Err() == nil; i++ {
 		p.fill(i)
 		value, err := ipc.Do(context.WithoutCancel(ctx), r, p.task)
-		l.count(p, value, err)
+		l.count(&p, value, err)
 	}
 	return nil
 }
 
 func (l *Load) pipelined(ctx context.Context, r ipc.Runner) error {
-	l.freed = sync.NewCond(&l.mu)
 	places := min(mostTasks, max(leastMost, mostBytes/l.Payload), l.Tasks)
-	for range places {
-		l.free = append(l.free, l.newPlace())
+	size := max(1, min(together, places/4))
+	l.freed = sync.NewCond(&l.mu)
+	for range places / size {
+		l.free = append(l.free, l.newGroup(size))
 	}
-	var mine []*place
+	groups := len(l.free)
+	few := max(1, groups/4) // to wait for less would wake this goroutine for each group
+	var mine []*group
 	var refusal error
-	for i := 0; i < l.Tasks && refusal == nil && ctx.Err() == nil; i++ {
+	for i := 0; i < l.Tasks && refusal == nil && ctx.Err() == nil; {
 		if len(mine) == 0 {
-			mine = l.take(1, mine)
+			mine = l.take(few)
 		}
-		p := mine[len(mine)-1]
-		p.timed = i%timedEvery == 0
-		p.fill(i)
-		if refusal = r.Submit(context.WithoutCancel(ctx), p.task, p.done); refusal == nil {
-			mine = mine[:len(mine)-1]
-		}
+		g := mine[len(mine)-1]
+		mine = mine[:len(mine)-1]
+		n := min(size, l.Tasks-i)
+		g.fill(i, n)
+		var accepted int
+		accepted, refusal = ipc.SubmitAll(context.WithoutCancel(ctx), r, g.tasks[:n], g.done)
+		g.over(n - accepted)
+		i += accepted
 	}
-	l.take(places-len(mine), nil)
+	l.take(groups - len(mine))
 	if ctx.Err() != nil && ipc.KindOf(refusal) == ipc.KindClosed {
 		return nil
 	}
 	return refusal
 }
 
-// take waits until at least n places are free, and takes all that are. The array of an empty list becomes the next free list.
-func (l *Load) take(n int, empty []*place) []*place {
+// take waits until at least n groups are free, and takes all that are.
+func (l *Load) take(n int) []*group {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.free) < n {
+	for l.await = n; len(l.free) < n; {
 		l.freed.Wait()
 	}
 	free := l.free
-	l.free = empty
+	l.free = nil
 	return free
 }
 
-// put gives back the place of a task that has had its outcome.
-func (l *Load) put(p *place, o ipc.Outcome) {
-	l.count(p, o.Value, o.Err)
+// put gives back a group whose tasks have had their outcomes.
+func (l *Load) put(g *group) {
 	l.mu.Lock()
-	l.free = append(l.free, p)
-	l.mu.Unlock()
-	l.freed.Signal()
+	defer l.mu.Unlock()
+	if l.free = append(l.free, g); len(l.free) == l.await {
+		l.freed.Signal()
+	}
 }
 
 // count takes in an outcome. A task that the end has overtaken does not count.

@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"fandango/ipc"
@@ -12,12 +13,11 @@ import (
 type place struct {
 	task    ipc.Task
 	payload []byte // the bytes that task.Args carries
-	done    func(ipc.Outcome)
 	timed   bool
 	begun   time.Time // of a timed task
 }
 
-func (l *Load) newPlace() *place {
+func (l *Load) newPlace() place {
 	args := binary.BigEndian.AppendUint32(ipc.Raw{bin32}, uint32(l.Payload)) //nolint:gosec // a message has a bound
 	switch {
 	case l.Payload < 1<<8:
@@ -27,9 +27,47 @@ func (l *Load) newPlace() *place {
 	}
 	head := len(args)
 	args = append(args, make([]byte, l.Payload)...)
-	p := &place{task: ipc.Task{Key: "bench", Target: l.Target, Args: args, Options: l.Options}, payload: args[head:]}
-	p.done = func(o ipc.Outcome) { l.put(p, o) }
-	return p
+	return place{task: ipc.Task{Key: "bench", Target: l.Target, Args: args, Options: l.Options}, payload: args[head:]}
+}
+
+// group is the places of tasks that are submitted together.
+type group struct {
+	load   *Load
+	places []place
+	tasks  []ipc.Task   // of places
+	left   atomic.Int32 // tasks without an outcome
+}
+
+func (l *Load) newGroup(size int) *group {
+	g := &group{load: l}
+	for range size {
+		p := l.newPlace()
+		g.places, g.tasks = append(g.places, p), append(g.tasks, p.task)
+	}
+	return g
+}
+
+// fill makes n places ready, for task i and those after it.
+func (g *group) fill(i, n int) {
+	for k := range n {
+		p := &g.places[k]
+		p.timed = (i+k)%timedEvery == 0
+		p.fill(i + k)
+	}
+	g.left.Store(int32(n)) //nolint:gosec // a few
+}
+
+// done takes the outcome of a task.
+func (g *group) done(i int, o ipc.Outcome) {
+	g.load.count(&g.places[i], o.Value, o.Err)
+	g.over(1)
+}
+
+// over says that so many more tasks have had their outcomes, or will have none.
+func (g *group) over(n int) {
+	if n > 0 && g.left.Add(int32(-n)) == 0 { //nolint:gosec // a few
+		g.load.put(g)
+	}
 }
 
 // The heads of msgpack's byte strings.
