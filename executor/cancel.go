@@ -30,9 +30,10 @@ type intake struct {
 	// turn is a task's number, and what is going on. The loop writes it, but for turnRunning to turnAside, which the
 	// watch does.
 	turn    atomic.Uint64
-	own     request  // what the loop has read itself
-	now     *request // what runs; guarded by mu while there is a reader
-	aside   bool     // the loop's: there was a reader when it looked last
+	own     request      // what the loop has read itself
+	fresh   []runContext // for the requests to come
+	now     *request     // what runs; guarded by mu while there is a reader
+	aside   bool         // the loop's: there was a reader when it looked last
 	watched atomic.Bool
 	watch   *time.Timer // looks whether a task has been running for a while; nil: there has been no task
 	seen    uint64      // the turn at its last look
@@ -131,18 +132,29 @@ func (in *intake) begin(ctx context.Context, r *request) {
 	if in.aside {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		r.ctx = &runContext{Context: ctx}
+		r.ctx = in.newContext(ctx)
 		if r.off {
 			r.ctx.cancel()
 		}
 		return
 	}
-	r.ctx = &runContext{Context: ctx}
+	r.ctx = in.newContext(ctx)
 	in.now = r
 	in.turn.Store(in.turn.Load()&^(turnNext-1) + turnNext + turnRunning)
 	if in.watched.CompareAndSwap(false, true) {
 		in.arm()
 	}
+}
+
+// newContext makes the context of a run. They are allocated by the dozen: who keeps one keeps little with it.
+func (in *intake) newContext(ctx context.Context) *runContext {
+	if len(in.fresh) == 0 {
+		in.fresh = make([]runContext, 24)
+	}
+	c := &in.fresh[0]
+	in.fresh = in.fresh[1:]
+	c.Context = ctx
+	return c
 }
 
 // end says that what ran runs no more.

@@ -40,7 +40,8 @@ type Evaluator struct {
 	of      int                 // how many workers there are; names reach one of them
 	cache   cache
 	objects map[string]starlark.Value // instances made by __class__
-	echo    starlark.Value            // the built-in of that name
+	echo    starlark.Value            // the built-in of that name,
+	echoing any                       // and as a thing
 	now     run
 	thread  *starlark.Thread // of the run; the next one has it, too, unless something went wrong
 
@@ -72,6 +73,7 @@ func New(cfg Config) *Evaluator {
 	}
 	e.names = e.library()
 	e.echo = e.names["echo"]
+	e.echoing = echoing{function{e, e.names["echo"].(starlark.Callable)}} //nolint:errcheck,forcetypeassert // it is a built-in
 	e.names[limitedName] = limited{e}
 	e.resolver = e.eval
 	if cfg.Executor != nil {
@@ -249,6 +251,9 @@ func (e *Evaluator) eval(_ context.Context, text []byte) (any, error) {
 		if x.lambda != nil {
 			return x.lambda, nil
 		}
+		if v, ok := e.names[x.name]; ok && x.name != "" {
+			return e.thing(v), nil
+		}
 		v, err := starlark.Call(e.thread, x.fn, nil, nil)
 		return e.thing(v), err
 	}
@@ -269,7 +274,7 @@ func (e *Evaluator) thing(v starlark.Value) any {
 	case !ok:
 		return v
 	case v == e.echo:
-		return echoing{function{e, f}}
+		return e.echoing
 	}
 	return function{e, f}
 }
