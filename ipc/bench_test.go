@@ -85,6 +85,27 @@ func BenchmarkDecodeAnswer(b *testing.B) {
 	}
 }
 
+func BenchmarkDecodeRequest(b *testing.B) {
+	options := encoded(b, RequestOptions{Batch: true})
+	for _, name := range order {
+		b.Run(name, func(b *testing.B) {
+			var message bytes.Buffer
+			e := NewEncoder(&message, Msgpack, Limits{})
+			if err := errors.Join(e.RequestWith("key-123", encoded(b, "read"), values(b)[name], options), e.Flush()); err != nil {
+				b.Fatal(err)
+			}
+			d := NewDecoder(repeat(message.Bytes()), DecoderConfig{})
+			b.SetBytes(int64(message.Len()))
+			b.ReportAllocs()
+			for b.Loop() {
+				if r, err := d.Request(); err != nil || len(r.Options) != len(options) {
+					b.Fatal(r, err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkScan(b *testing.B) {
 	all := values(b)
 	all["tiny values"] = append(Raw{0xdd, 0, 0x10, 0, 0}, make([]byte, 1<<20)...)

@@ -24,11 +24,11 @@ func (r Raw) Text() (string, bool) {
 
 // TextBytes is Text without a copy: the bytes are those of r.
 func (r Raw) TextBytes() ([]byte, bool) {
-	t, size := next(r)
-	if t.kind != kindString || size != len(r) {
+	size, head, ok := stringHead(r)
+	if !ok || size != len(r)-head {
 		return nil, false
 	}
-	return t.data, true
+	return r[head:], true
 }
 
 // String shows the value as compact JSON, as AppendJSON does.

@@ -126,6 +126,9 @@ func next(b []byte) (t token, size int) {
 
 // sizeOf returns the size of the first value of b, which a scanner has passed.
 func sizeOf(b []byte) (n int) {
+	if n = flatSize(b); n > 0 {
+		return n
+	}
 	for owed := 1; owed > 0; owed-- {
 		t, size := next(b[n:])
 		n += size

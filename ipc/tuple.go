@@ -11,16 +11,7 @@ func (d *Decoder) nextTuple(answer bool) bool {
 		return false
 	}
 	b := d.unread()
-	n, done, err := d.scanner.Scan(b[d.scanned:])
-	d.scanned += n
-	switch {
-	case err != nil:
-		_ = d.dieOf(err, "a malformed message%s: %v", ofKey(b), err)
-		return false
-	case !done:
-		if n, _, ok := stringHead(b[1:]); ok && n > MaxKey { // no need to wait for the rest of it
-			_ = d.die("a key has %d bytes; at most %d are allowed", n, MaxKey)
-		}
+	if !d.whole(b) {
 		return false
 	}
 	size, head, _ := stringHead(b[1:])
@@ -38,6 +29,29 @@ func (d *Decoder) nextTuple(answer bool) bool {
 	d.pos += d.scanned
 	d.scanned = 0
 	return true
+}
+
+// whole finds the end of the message that b begins with, if it has arrived.
+func (d *Decoder) whole(b []byte) bool {
+	if d.scanned == 0 && d.lim.admitsFlat() {
+		if n := flatTuple(b); n > 0 && n <= d.lim.Size {
+			d.scanned = n
+			return true
+		}
+	}
+	n, done, err := d.scanner.Scan(b[d.scanned:])
+	d.scanned += n
+	switch {
+	case err != nil:
+		_ = d.dieOf(err, "a malformed message%s: %v", ofKey(b), err)
+	case done:
+		return true
+	default:
+		if n, _, ok := stringHead(b[1:]); ok && n > MaxKey { // no need to wait for the rest of it
+			_ = d.die("a key has %d bytes; at most %d are allowed", n, MaxKey)
+		}
+	}
+	return false
 }
 
 // split cuts the first value off.
