@@ -71,4 +71,4 @@ func flatTuple(b []byte) int {
 }
 
 // admitsFlat says that no limit but the size can refuse a message of flat values.
-func (l *Limits) admitsFlat() bool { return l.Containers >= 3 && l.Elements >= 3*flatMost }
+func (l Limits) admitsFlat() bool { return l.Containers >= 3 && l.Elements >= 3*flatMost }

@@ -30,7 +30,10 @@ func FuzzFlat(f *testing.F) {
 func TestFlatSizeKnowsMostValues(t *testing.T) {
 	for _, v := range []any{
 		nil, true, 1, -1, 1 << 40, 1.5, "", "abc", make([]byte, 300), make([]byte, 70_000),
-		[]string{"a", "b"}, map[string]any{"a": 1, "b": nil}, []int{}, map[string]int{},
+		[]string{"a", "b"},
+		map[string]any{"a": 1, "b": nil},
+		[]int{},
+		map[string]int{},
 	} {
 		raw := encoded(t, v)
 		for end := range raw {

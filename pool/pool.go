@@ -8,6 +8,7 @@ package pool
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,8 @@ type Pool struct {
 	aborted   chan struct{} // closed: end now
 
 	pending atomic.Int64 // accepted calls that are not finished
+	naps    bool         // readers may nap: there is another processor for everybody else
+	napping atomic.Bool  // one does
 
 	mu      sync.Mutex // guards what follows, and the fields of calls, workers and slots that say so
 	queue   deque      // waiting calls, and withdrawn ones that have not been skipped yet
@@ -80,6 +83,7 @@ func New(cfg Config) (*Pool, error) {
 		aborted:   make(chan struct{}),
 		suspects:  map[string]*suspect{},
 	}
+	p.naps = runtime.GOMAXPROCS(0) > 1
 	p.command, p.least, p.most = cfg.Command, cfg.Workers, cfg.MaxWorkers
 	for i := range cfg.Workers {
 		p.slots = append(p.slots, newSlot(p, i+1))

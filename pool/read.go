@@ -22,6 +22,29 @@ func (w *worker) read() {
 		Text:   w.wrote,
 	})
 	for w.listenOnce() && (!w.calm || w.rest()) {
+		w.nap()
+	}
+}
+
+// A worker that answers each task by itself wakes its reader for each answer, when the reader is the faster one, and that
+// costs both more than the task. So while much is under way, the reader naps after a read that has brought little.
+const (
+	napTime = 50 * time.Microsecond
+	napHear = 64 // answers: a read that brings so many is worth itself
+	napLeft = 32 // calls: with fewer under way somebody may wait for the next answer
+)
+
+// deep needs pool.mu. It says that what is under way, after a read that brought so many answers, is worth a nap: the
+// worker has to do until long after it.
+func (w *worker) deep(heard int) bool {
+	return heard < napHear && w.flight.n >= napLeft && time.Duration(w.flight.n)*w.pace > 4*napTime
+}
+
+// nap lets answers gather. One reader of a pool naps at a time, as it may take a processor from the runtime meanwhile.
+func (w *worker) nap() {
+	if w.sleepy && w.pool.napping.CompareAndSwap(false, true) {
+		proc.Nap(napTime)
+		w.pool.napping.Store(false)
 	}
 }
 
@@ -101,6 +124,7 @@ func (w *worker) answer(answers []heard) (err error) {
 	}
 	write := n > 0 && w.release()
 	w.calm = n > 0 && w.flight.n == 0 && w.open && answers[n-1].call.outcome != nil
+	w.sleepy = p.naps && w.deep(n)
 	sick := n > 0 && p.sickSince != nil && w.ready
 	p.mu.Unlock()
 
