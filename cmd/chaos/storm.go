@@ -37,6 +37,7 @@ type stormy struct {
 
 	faults map[string]int // how many of each kind; the fault goroutine's
 	deaths []*death       // the same
+	told   []*os.Process  // the same; to die
 	say    func(format string, args ...any)
 }
 
@@ -44,6 +45,9 @@ type evilTask struct {
 	target string
 	args   string // JSON
 }
+
+// leastCalm is how long the end of a period must be for a quiet phase in it: in less a busy machine shows nothing.
+const leastCalm = 2 * time.Second
 
 // The limits of waiting: for any result while tasks are on their way, and for the master's end.
 const (
@@ -242,10 +246,12 @@ func (s *stormy) weather() size {
 			s.fault(dice)
 		}
 		stillness := time.Now()
-		until(calm/2, s.book.raging)
-		s.conts.Wait()                            // what was sent to a stopped worker meets it when it goes on
-		over := !s.wait(min(calm/4, 3*s.timeout)) // and what comes after an answer shows itself
-		s.quiet.Store(true)
+		ready := calm >= leastCalm
+		ready = until(calm/2, s.book.raging) == 0 && ready
+		s.conts.Wait()                               // what was sent to a stopped worker meets it when it goes on
+		ready = until(calm/2, s.dying) == 0 && ready // until its turn on a processor a killed worker reads on
+		over := !s.wait(min(calm/4, 3*s.timeout))    // and what comes after an answer shows itself
+		s.quiet.Store(ready)
 		over = over || !s.wait(calm-calm/4-time.Since(stillness))
 		s.quiet.Store(false)
 		over = over || !s.wait(calm/4) // what was submitted in the quiet also ends there
@@ -253,6 +259,18 @@ func (s *stormy) weather() size {
 			return first
 		}
 	}
+}
+
+// dying counts the processes that were told to die and have not been reaped.
+func (s *stormy) dying() int {
+	s.told = slices.DeleteFunc(s.told, func(p *os.Process) bool {
+		gone := p.Signal(syscall.Signal(0)) != nil
+		if gone {
+			_ = p.Release()
+		}
+		return gone
+	})
+	return len(s.told)
 }
 
 // wait is false at the end.
@@ -347,7 +365,11 @@ func (s *stormy) fault(dice *rand.Rand) {
 		s.later(victim, pause)
 	default:
 		now := time.Now()
-		if victim.Signal(sig) == nil && what != "stop" && !strings.HasSuffix(name, "/canary") { // which may have nothing to do
+		if victim.Signal(sig) != nil || what == "stop" {
+			return
+		}
+		s.told = append(s.told, victim)
+		if !strings.HasSuffix(name, "/canary") { // which may have nothing to do
 			s.deaths = append(s.deaths, &death{worker: name, pid: pid, at: now})
 		}
 	}
