@@ -21,7 +21,7 @@ func (p *Pool) Broadcast(ctx context.Context, t ipc.Task, keep bool, done func([
 		return ipc.Errorf(ipc.KindInput, "pool %s starts one process per task: there is no worker to broadcast to", p.cfg.Name)
 	}
 	if t.Key != ipc.KeyBind {
-		if err := p.check(t); err != nil {
+		if err := p.check(&t); err != nil {
 			return err
 		}
 	}

@@ -13,8 +13,8 @@ type call struct {
 	task ipc.Task
 	done func(ipc.Outcome)
 
-	among  func(i int, o ipc.Outcome) // in place of done, when it was submitted with others
-	number int                        // its index among them
+	bundle *bundle // it was submitted with others: this tells its outcome, and not done
+	number int     // among them
 
 	queued  time.Time        // when it was submitted
 	outcome chan ipc.Outcome // 1-buffered: what a caller of Do waits for; nil: it was submitted
@@ -107,12 +107,17 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 	c.finish(ipc.Outcome{Err: why, Attempts: attempts, Queued: time.Since(c.queued)})
 }
 
+// timeout bounds each of its runs; 0 or less: nothing does.
+func (c *call) timeout() time.Duration {
+	if c.task.Timeout == 0 {
+		return c.pool.cfg.Timeout
+	}
+	return c.task.Timeout
+}
+
 // begin needs pool.mu. It starts the clock of one run on w.
 func (c *call) begin(w *worker) {
-	timeout := c.task.Timeout
-	if timeout == 0 {
-		timeout = c.pool.cfg.Timeout
-	}
+	timeout := c.timeout()
 	c.begun = time.Now()
 	c.attempts++
 	if timeout <= 0 {
@@ -152,8 +157,8 @@ func (c *call) finish(o ipc.Outcome) {
 	if !c.own {
 		c.pool.pending.Add(-1)
 	}
-	if c.among != nil {
-		c.among(c.number, o)
+	if c.bundle != nil {
+		c.bundle.done(c.number, o)
 	} else {
 		c.done(o)
 	}

@@ -204,6 +204,7 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 		c.mark = mark
 		more = true
 	}
+	bundles(calls, func(b *bundle, n int) { b.release(w.pool, n) })
 	w.sent.atOnce = atOnce
 	err := w.out.Flush()
 	switch {
@@ -257,6 +258,7 @@ func (w *worker) nextCalls(atOnce bool) []*call {
 		calls = append(calls, c)
 	}
 	w.batch = calls
+	bundles(calls, func(b *bundle, n int) { b.held.Add(int32(n)) }) //nolint:gosec // not many
 	w.beginHead()
 	return calls
 }

@@ -30,6 +30,7 @@ type Pool struct {
 	pending atomic.Int64 // accepted calls that are not finished
 	naps    bool         // readers may nap: there is another processor for everybody else
 	napping atomic.Bool  // one does
+	bundles sync.Pool    // of *bundle, to be used again
 
 	mu      sync.Mutex // guards what follows, and the fields of calls, workers and slots that say so
 	queue   deque      // waiting calls, and withdrawn ones that have not been skipped yet
@@ -193,7 +194,7 @@ func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) e
 }
 
 func (p *Pool) submit(ctx context.Context, c *call) error {
-	if err := p.check(c.task); err != nil {
+	if err := p.check(&c.task); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -221,65 +222,8 @@ func (p *Pool) submit(ctx context.Context, c *call) error {
 	return nil
 }
 
-// SubmitAll gives many tasks to workers for less than one by one; see [ipc.SubmitAll].
-func (p *Pool) SubmitAll(ctx context.Context, tasks []ipc.Task, done func(i int, o ipc.Outcome)) (accepted int, err error) {
-	const most = 64 // under one lock, and in one piece of memory, which stays until the last of them is over
-	for accepted < len(tasks) && err == nil {
-		some := make([]call, min(most, len(tasks)-accepted))
-		now := time.Now()
-		for i := range some {
-			some[i] = call{pool: p, task: tasks[accepted+i], among: done, number: accepted + i, queued: now}
-		}
-		var n int
-		n, err = p.submitSome(ctx, some)
-		accepted += n
-	}
-	return accepted, err
-}
-
-// submitSome is submit for several calls, and says how many were accepted.
-func (p *Pool) submitSome(ctx context.Context, calls []call) (accepted int, err error) {
-	for i := range calls {
-		if err = p.check(calls[i].task); err != nil {
-			calls = calls[:i]
-			break
-		}
-	}
-	if ctx.Err() != nil {
-		return 0, ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
-	}
-	var awake []*worker
-	p.mu.Lock()
-	for i := range calls {
-		if refusal := p.full(); refusal != nil {
-			calls, err = calls[:i], refusal
-			break
-		}
-		if w := p.place(&calls[i], false); w != nil {
-			awake = append(awake, w)
-		}
-	}
-	p.pending.Add(int64(len(calls)))
-	for _, w := range awake {
-		w.fill()
-	}
-	grow := len(awake) < len(calls) && p.wantsMore()
-	p.mu.Unlock()
-
-	for i := range calls {
-		calls[i].watch(ctx)
-	}
-	for _, w := range awake {
-		w.send()
-	}
-	if grow {
-		p.grow()
-	}
-	return len(calls), err
-}
-
 // check refuses what could never reach a worker.
-func (p *Pool) check(t ipc.Task) error {
+func (p *Pool) check(t *ipc.Task) error {
 	if err := ipc.CheckKey(t.Key); err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (w *worker) answer(answers []heard) (err error) {
 		case h.answer.Err != nil:
 			h.outcome.Err = h.answer.Err
 		default:
-			if h.outcome.Value = h.answer.Value; h.call.among == nil { // else it is lent
+			if h.outcome.Value = h.answer.Value; h.call.bundle == nil { // else it is lent
 				h.outcome.Value = bytes.Clone(h.answer.Value) // the decoder's buffer is used again
 			}
 			if len(h.answer.Value) > feedBytes {
@@ -150,10 +150,23 @@ func (w *worker) answer(answers []heard) (err error) {
 		}
 		h.call.finish(h.outcome)
 	}
+	w.letGo(answers[:n])
 	if sick {
 		p.recovered()
 	}
 	return err
+}
+
+// letGo says of calls that have been answered and told that nobody has them any more.
+func (w *worker) letGo(answers []heard) {
+	done := w.told[:0]
+	for i := range answers {
+		if h := &answers[i]; !h.withdrawn && h.call.bundle != nil && h.call.fate == nil {
+			done = append(done, h.call)
+		}
+	}
+	w.told = done
+	bundles(done, func(b *bundle, n int) { b.release(w.pool, n) })
 }
 
 // match needs pool.mu. It takes the calls of the answers out of flight, and says how many have been in flight. The time

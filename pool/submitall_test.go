@@ -65,6 +65,54 @@ func TestSubmitAllGivesEachTaskItsOwnOutcome(t *testing.T) {
 	}
 }
 
+// TestBundlesAreUsedAgainOnlyWhenLetGo: the memory of calls that were submitted together is used for the next ones, while
+// their workers die, and some of them time out, expire or are cancelled; every outcome is the task's own.
+func TestBundlesAreUsedAgainOnlyWhenLetGo(t *testing.T) {
+	p, _ := start(t, pool.Config{
+		Workers: 2, Command: proctest.Command("echoer"), Env: os.Environ(), Poison: pool.Poison{CoolDown: -1, Suspect: 1 << 20},
+	})
+	warmUp(t, p, 100)
+	const rounds, n = 40, 300
+	for round := range rounds {
+		ctx, cancel := context.WithCancel(t.Context())
+		var tasks []ipc.Task
+		for i := range n {
+			one := task(t, strconv.Itoa(i), "echo", round*n+i)
+			one.Idempotent = round%2 == 0
+			one.Retries = i % 2
+			switch {
+			case round%8 == 3 && i == 150:
+				one = task(t, "deadly", "die")
+			case round%8 == 5 && i == 100:
+				one = task(t, "hangs", "hang")
+				one.Timeout = 20 * time.Millisecond
+			case round%8 == 6 && i%3 == 0:
+				one.Deadline = time.Millisecond
+			}
+			tasks = append(tasks, one)
+		}
+		by := context.Background()
+		if round%8 == 7 {
+			by = ctx
+		}
+		outcomes := submitAll(t, by, p, tasks)
+		if round%8 == 7 {
+			cancel()
+		}
+		for i, o := range outcomes() {
+			switch kind := ipc.KindOf(o.Err); {
+			case o.Err == nil && o.Value.String() == strconv.Itoa(round*n+i):
+			case kind == ipc.KindCrash && (tasks[i].Key == "deadly" || tasks[i].Retries == 0):
+			case kind == ipc.KindTimeout && tasks[i].Key == "hangs", kind == ipc.KindExpired && tasks[i].Deadline > 0:
+			case kind == ipc.KindCancelled && round%8 == 7:
+			default:
+				t.Fatalf("round %d: outcome of %d = %+v", round, i, o)
+			}
+		}
+		cancel()
+	}
+}
+
 // A batch that is larger than what the pool takes is cut there, and the error is of the first task that was refused.
 func TestSubmitAllIsCutAtTheFirstRefusal(t *testing.T) {
 	many := make([]ipc.Task, 300)

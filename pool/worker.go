@@ -46,6 +46,7 @@ type worker struct {
 	in      *ipc.Decoder
 	source  source
 	answers []heard       // again and again
+	told    []*call       // for letGo, again and again
 	sleepy  bool          // it may nap before the next read
 	calm    bool          // the last answer was to a task whose caller waits for it, and left nothing in flight
 	recalls chan struct{} // 1-buffered: the reader is to read again

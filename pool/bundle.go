@@ -1,0 +1,112 @@
+package pool
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"fandango/ipc"
+)
+
+// bundle is calls that are submitted together: under one lock, with one look at the clock, and in one piece of memory.
+//
+// That is used again when nobody has one of its calls any more: neither the submitter, nor a writer, nor the reader that
+// was told of an answer; and the queues forget a call before it is answered. A call that ends in any other way, or that a
+// timer or a context may want to end, is never known to be let go: then the bundle is left to the garbage collector.
+type bundle struct {
+	done func(i int, o ipc.Outcome)
+	held atomic.Int32 // by the submitter, by the writers for each call they write, and for each call that is not answered
+	few  [bundled]call
+}
+
+const bundled = 64
+
+// SubmitAll gives many tasks to workers for less than one by one; see [ipc.SubmitAll].
+func (p *Pool) SubmitAll(ctx context.Context, tasks []ipc.Task, done func(i int, o ipc.Outcome)) (accepted int, err error) {
+	for accepted < len(tasks) && err == nil {
+		b, _ := p.bundles.Get().(*bundle)
+		if b == nil {
+			b = &bundle{}
+		}
+		calls := b.few[:min(bundled, len(tasks)-accepted)]
+		b.done = done
+		b.held.Store(int32(len(calls)) + 1) //nolint:gosec // a few
+		now := time.Now()
+		for i := range calls {
+			c := &calls[i]
+			c.pool, c.task, c.bundle, c.number, c.queued = p, tasks[accepted+i], b, accepted+i, now
+			if ctx.Done() != nil || c.task.Deadline > 0 || c.timeout() > 0 {
+				b.held.Add(1) // for good
+			}
+		}
+		var n int
+		n, err = p.submitSome(ctx, calls)
+		accepted += n
+		b.release(p, len(calls)-n+1)
+	}
+	return accepted, err
+}
+
+// submitSome is submit for several calls, and says how many were accepted.
+func (p *Pool) submitSome(ctx context.Context, calls []call) (accepted int, err error) {
+	for i := range calls {
+		if err = p.check(&calls[i].task); err != nil {
+			calls = calls[:i]
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		return 0, ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
+	}
+	var awake []*worker
+	p.mu.Lock()
+	for i := range calls {
+		if refusal := p.full(); refusal != nil {
+			calls, err = calls[:i], refusal
+			break
+		}
+		if w := p.place(&calls[i], false); w != nil {
+			awake = append(awake, w)
+		}
+	}
+	p.pending.Add(int64(len(calls)))
+	for _, w := range awake {
+		w.fill()
+	}
+	grow := len(awake) < len(calls) && p.wantsMore()
+	p.mu.Unlock()
+
+	for i := range calls {
+		calls[i].watch(ctx)
+	}
+	for _, w := range awake {
+		w.send()
+	}
+	if grow {
+		p.grow()
+	}
+	return len(calls), err
+}
+
+// release says that so many holds on b are no more.
+func (b *bundle) release(p *Pool, n int) {
+	if b.held.Add(int32(-n)) == 0 { //nolint:gosec // a few
+		b.done = nil
+		clear(b.few[:]) // they may have large arguments
+		p.bundles.Put(b)
+	}
+}
+
+// bundles goes through those of calls: how many in a row are of which.
+func bundles(calls []*call, each func(b *bundle, n int)) {
+	for i := 0; i < len(calls); {
+		b, n := calls[i].bundle, 1
+		for i+n < len(calls) && calls[i+n].bundle == b {
+			n++
+		}
+		i += n // before b may be used again
+		if b != nil {
+			each(b, n)
+		}
+	}
+}
