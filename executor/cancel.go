@@ -98,7 +98,7 @@ func (in *intake) nextNow() (*request, error) {
 			return nil, err
 		}
 		if r.Key != ipc.KeyCancel {
-			in.own = request{Request: r}
+			in.own.Request, in.own.ctx, in.own.off = r, nil, false
 			return &in.own, nil
 		}
 	}

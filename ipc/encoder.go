@@ -119,7 +119,7 @@ func (e *Encoder) message(what, key string, n byte, a, b, c Raw) error {
 // fits checks the values before any of them is copied.
 func (e *Encoder) fits(values ...Raw) error {
 	for _, v := range values {
-		if len(v) == 0 {
+		if len(v) == 0 || len(v) <= e.lim.Size && e.lim.admitsFlat() && flatSize(v) == len(v) {
 			continue
 		}
 		if err := e.scanner.whole(v); err != nil {

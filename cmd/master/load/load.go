@@ -24,7 +24,7 @@ const (
 
 // What is under way at once, at most, when tasks are pipelined: many tasks, unless they are large.
 const (
-	mostTasks = 1 << 12
+	mostTasks = 1 << 13
 	mostBytes = 64 << 20 // of arguments
 	leastMost = 16       // tasks, however large
 	together  = 256      // tasks that are submitted in one go

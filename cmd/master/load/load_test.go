@@ -84,7 +84,7 @@ func TestEachTaskIsCountedAndItsPayloadIsItsOwn(t *testing.T) {
 			if r.Times.N() != timed {
 				t.Errorf("%d tasks were timed, want %d", r.Times.N(), timed)
 			}
-			if most := a.most.Load(); most > 1<<12 || mode == load.Sync && most > 1 {
+			if most := a.most.Load(); most > 1<<13 || mode == load.Sync && most > 1 {
 				t.Errorf("%d tasks were under way at once", most)
 			}
 		})
