@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,8 @@ type Entry struct {
 	At     time.Time
 }
 
-// ledger appends one line, in one write, when a task begins: so it stands there before anything can go wrong.
+// ledger appends one line, in one write, when a task begins: so it stands there before anything can go wrong. It begins
+// with a newline, for SIGKILL cuts a write short where a page of the file ends.
 type ledger struct {
 	f    *os.File
 	line []byte
@@ -40,12 +42,16 @@ func (l *ledger) note(key string) {
 	if worker == "" {
 		worker = "-"
 	}
-	l.line = fmt.Appendf(l.line[:0], "%d %d %s %q\n", time.Now().UnixNano(), os.Getpid(), worker, key)
+	l.line = fmt.Appendf(l.line[:0], "\n%d %d %s %q\n", time.Now().UnixNano(), os.Getpid(), worker, key)
 	_, err := l.f.Write(l.line)
 	check(err)
 }
 
-// ReadLedger gives each entry of a ledger to f, in order. A ledger that nobody has begun is empty.
+// cut matches the beginning of an entry: its writer was killed before the task could begin.
+var cut = regexp.MustCompile(`^\d+( (\d+( (\S+( ("([^"\\]|\\.)*\\?)?)?)?)?)?)?$`)
+
+// ReadLedger gives each entry of a ledger to f, in order, but for those that were cut short. A ledger that nobody has
+// begun is empty.
 func ReadLedger(path string, f func(Entry)) error {
 	file, err := os.Open(path) //nolint:gosec // the test names it
 	if os.IsNotExist(err) {
@@ -61,19 +67,21 @@ func ReadLedger(path string, f func(Entry)) error {
 		if err == io.EOF && line == "" { //nolint:errorlint // what ReadString itself returns
 			return nil
 		}
-		if err != nil {
+		if err != nil && err != io.EOF { //nolint:errorlint // the same
 			return fmt.Errorf("%s:%d: %w", path, number, err)
 		}
-		e, err := parseEntry(line)
-		if err != nil {
+		line = strings.TrimSuffix(line, "\n")
+		switch e, err := parseEntry(line); {
+		case err == nil:
+			f(e)
+		case line != "" && !cut.MatchString(line):
 			return fmt.Errorf("%s:%d: %q: %w", path, number, line, err)
 		}
-		f(e)
 	}
 }
 
 func parseEntry(line string) (e Entry, err error) {
-	fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+	fields := strings.SplitN(line, " ", 4)
 	if len(fields) != 4 {
 		return e, fmt.Errorf("it has %d fields, want 4", len(fields))
 	}
