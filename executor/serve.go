@@ -196,7 +196,7 @@ func (s *server) hello(req ipc.Request) ipc.Hello {
 
 // heldMost is how much of held answers waits for a write, about, and heldTime how long.
 const (
-	heldMost = 32 << 10
+	heldMost = 64 << 10
 	heldTime = time.Millisecond
 )
 

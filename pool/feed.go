@@ -57,7 +57,7 @@ func (w *worker) beginHead() {
 const (
 	feedTime  = time.Millisecond // about so much work, by its pace, may be with a worker
 	feedAfter = 16               // answers, one at a time, until a pace is known
-	feedMost  = 1024
+	feedMost  = 4096
 	feedBytes = 64 << 10 // a pipe's worth, when it is not widened
 )
 

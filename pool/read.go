@@ -70,8 +70,9 @@ func (w *worker) listenOnce() bool {
 type heard struct {
 	answer    ipc.Answer
 	call      *call
-	outcome   ipc.Outcome
+	ran       time.Duration
 	withdrawn bool // the call has an outcome already
+	asked     bool // the worker had been asked to end it: whatever it says, it may be half of a value
 }
 
 // hear waits for an answer, and takes all those that have come with it.
@@ -132,29 +133,35 @@ func (w *worker) answer(answers []heard) (err error) {
 		w.send()
 	}
 	for i := range answers[:n] {
-		h := &answers[i]
-		if h.withdrawn {
-			continue
+		if h := &answers[i]; !h.withdrawn {
+			h.call.finish(w.outcome(h))
 		}
-		switch {
-		case h.outcome.Err != nil: // it was cancelled
-		case h.answer.Err != nil:
-			h.outcome.Err = h.answer.Err
-		default:
-			if h.outcome.Value = h.answer.Value; h.call.bundle == nil { // else it is lent
-				h.outcome.Value = bytes.Clone(h.answer.Value) // the decoder's buffer is used again
-			}
-			if len(h.answer.Value) > feedBytes {
-				w.bulky.Store(true)
-			}
-		}
-		h.call.finish(h.outcome)
 	}
 	w.letGo(answers[:n])
 	if sick {
 		p.recovered()
 	}
 	return err
+}
+
+// outcome is what an answer means for its call.
+func (w *worker) outcome(h *heard) ipc.Outcome {
+	c := h.call
+	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: h.ran}
+	switch {
+	case h.asked:
+		o.Err = c.fate
+	case h.answer.Err != nil:
+		o.Err = h.answer.Err
+	case c.bundle != nil:
+		o.Value = h.answer.Value // it is lent
+	default:
+		o.Value = bytes.Clone(h.answer.Value) // the decoder's buffer is used again
+	}
+	if len(h.answer.Value) > feedBytes {
+		w.bulky.Store(true)
+	}
+	return o
 }
 
 // letGo says of calls that have been answered and told that nobody has them any more.
@@ -183,9 +190,9 @@ func (w *worker) match(answers []heard) (n int) {
 		c.state = callFinished
 		w.pool.cleared(c.task.Key)
 		ran := max(0, now.Sub(c.begun)) / time.Duration(len(answers)-n)
-		h.outcome = ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: ran}
-		if w.asked == c { // to end it; whatever it says, it may be half of a value
-			w.asked, h.outcome.Err = nil, c.fate
+		h.ran = ran
+		if h.asked = w.asked == c; h.asked {
+			w.asked = nil
 		}
 		w.pace += (ran - w.pace) / 8
 		n++

@@ -39,7 +39,7 @@ func TestPoolIsARunner(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			runnertest.Test(t, runnertest.Kit{
 				New: kit("names", c.wire, c.window), NewWhole: kit("whole", c.wire, c.window),
-				Queue: 500, Slack: 1024, Options: true, Dies: true,
+				Queue: 500, Slack: 4096, Options: true, Dies: true,
 			})
 		})
 	}
