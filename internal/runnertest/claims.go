@@ -3,6 +3,7 @@ package runnertest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -54,6 +55,46 @@ func keepsOrder(t *testing.T, s *scene) {
 		return x - y
 	}) {
 		t.Errorf("outcomes came in this order: %v", got)
+	}
+}
+
+// takesMany: of tasks that are submitted together, those in front of the first that is refused have an outcome each.
+func takesMany(t *testing.T, s *scene) {
+	t.Helper()
+	const good = 100
+	var tasks []ipc.Task
+	for i := range good {
+		tasks = append(tasks, s.echo(i))
+	}
+	refused := s.echo(good)
+	refused.Key = ipc.KeyHello
+	tasks = append(tasks, refused, s.echo(good+1))
+	outcomes := make(chan error, 2*len(tasks))
+	accepted, err := ipc.SubmitAll(t.Context(), s.runner, tasks, func(i int, o ipc.Outcome) {
+		if got, ok := o.Value.Text(); o.Err != nil || !ok || got != strconv.Itoa(i) {
+			outcomes <- fmt.Errorf("outcome of %d: %s, %w", i, o.Value, o.Err)
+			return
+		}
+		outcomes <- nil
+	})
+	if accepted != good || !errors.Is(err, ipc.ErrInput) {
+		t.Errorf("accepted %d, %v; want %d, and the next to be refused as input", accepted, err, good)
+	}
+	s.run()
+	late := time.After(patience)
+	for range accepted {
+		select {
+		case err := <-outcomes:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-late:
+			t.Fatalf("not all have an outcome after %v", patience)
+		}
+	}
+	s.end()
+	if n := len(outcomes); n > 0 {
+		t.Errorf("%d outcomes too many", n)
 	}
 }
 

@@ -69,6 +69,7 @@ func Test(t *testing.T, k Kit) {
 	}{
 		{"AnOutcomeTellsItsRun", true, answers},
 		{"OneWorkerKeepsTheOrder", !k.Unordered && !k.Boundless, keepsOrder},
+		{"ManyAtOnce", true, takesMany},
 		{"AFailureIsOfKindTask", true, fails},
 		{"ATaskMayComeBeforeRun", true, waitsForRun},
 		{"AnEndedContextIsRefused", true, refusesAnEndedContext},
