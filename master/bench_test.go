@@ -4,18 +4,27 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"fandango/internal/proctest"
 	"fandango/ipc"
 	"fandango/master"
 )
 
-// line is a runner that answers on one goroutine of its own, as a pool's reader does.
-type line chan func()
+// line is a runner that answers on one goroutine of its own, all that has come meanwhile at a time, as a pool's reader does.
+type line struct {
+	mu    sync.Mutex // guards tasks
+	tasks []waiting
+	come  chan struct{} // 1-buffered: tasks was empty
+}
+
+type waiting struct {
+	value ipc.Raw
+	done  func(ipc.Outcome)
+}
 
 // over makes a master that runs for as long as the benchmark.
 func over(b *testing.B, r ipc.Runner) *master.Master {
@@ -32,22 +41,65 @@ func over(b *testing.B, r ipc.Runner) *master.Master {
 	return m
 }
 
-func newLine(b *testing.B) line {
+func newLine(b *testing.B) *line {
 	b.Helper()
-	l := make(line, 4096)
+	l := &line{come: make(chan struct{}, 1)}
+	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for f := range l {
-			f()
+		var tasks []waiting
+		for {
+			select {
+			case <-l.come:
+			case <-over:
+				return
+			}
+			l.mu.Lock()
+			tasks, l.tasks = l.tasks, tasks[:0]
+			l.mu.Unlock()
+			for _, t := range tasks {
+				t.done(ipc.Outcome{Value: t.value})
+			}
 		}
 	})
-	b.Cleanup(func() { close(l); wg.Wait() })
+	b.Cleanup(func() { close(over); wg.Wait() })
 	return l
 }
 
-func (l line) Submit(_ context.Context, t ipc.Task, done func(ipc.Outcome)) error {
-	l <- func() { done(ipc.Outcome{Value: t.Target}) }
+func (l *line) Submit(_ context.Context, t ipc.Task, done func(ipc.Outcome)) error {
+	l.mu.Lock()
+	l.tasks = append(l.tasks, waiting{t.Target, done})
+	first := len(l.tasks) == 1
+	l.mu.Unlock()
+	if first {
+		select {
+		case l.come <- struct{}{}:
+		default:
+		}
+	}
 	return nil
+}
+
+// window lets so many be under way at a time.
+type window struct {
+	sent int64
+	told atomic.Int64
+}
+
+const wide = 1000
+
+func (w *window) send() {
+	for w.sent++; w.sent-w.told.Load() > wide; {
+		runtime.Gosched()
+	}
+}
+
+func (w *window) tell() { w.told.Add(1) }
+
+func (w *window) wait() {
+	for w.told.Load() < w.sent {
+		runtime.Gosched()
+	}
 }
 
 var answered = submit(func(_ context.Context, t ipc.Task, done func(ipc.Outcome)) error {
@@ -57,13 +109,8 @@ var answered = submit(func(_ context.Context, t ipc.Task, done func(ipc.Outcome)
 
 // BenchmarkSend is the way Send → Submit → done → callback.
 func BenchmarkSend(b *testing.B) {
-	const window = 1000
 	cancellable, cancel := context.WithCancel(b.Context())
 	defer cancel()
-	keys := make([]string, 2*window)
-	for i := range keys {
-		keys[i] = "key " + strconv.Itoa(i)
-	}
 	for _, c := range []struct {
 		name   string
 		policy ipc.Policy
@@ -77,24 +124,51 @@ func BenchmarkSend(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			m := over(b, c.run(b))
-			t := ipc.Task{Target: raw(b, "echo"), Args: raw(b, 1)}
-			t.Policy = c.policy
-			room := make(chan struct{}, window)
-			then := func(master.Value) { <-room }
-			b.ReportAllocs()
-			b.ResetTimer()
-			for i := range b.N {
-				room <- struct{}{}
-				t.Key = keys[i%len(keys)]
-				if err := m.Send(c.ctx, t, then); err != nil {
-					b.Fatal(err)
-				}
-			}
-			for range window {
-				room <- struct{}{}
-			}
+			var w window
+			then := func(master.Value) { w.tell() }
+			pipeline(b, &w, c.policy, func(t ipc.Task) error { return m.Send(c.ctx, t, then) })
 		})
 	}
+}
+
+// BenchmarkSubmit is the way Submit → Submit → done → done, and what of it is the benchmark's own (bare).
+func BenchmarkSubmit(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		policy ipc.Policy
+		run    func(b *testing.B) ipc.Runner
+	}{
+		{"bare", ipc.PolicyEach, func(b *testing.B) ipc.Runner { return newLine(b) }},
+		{"each", ipc.PolicyEach, func(b *testing.B) ipc.Runner { return over(b, newLine(b)) }},
+		{"all", ipc.PolicyAll, func(b *testing.B) ipc.Runner { return over(b, newLine(b)) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			r := c.run(b)
+			var w window
+			done := func(ipc.Outcome) { w.tell() }
+			pipeline(b, &w, c.policy, func(t ipc.Task) error { return r.Submit(bg, t, done) })
+		})
+	}
+}
+
+// pipeline sends one task after another.
+func pipeline(b *testing.B, w *window, policy ipc.Policy, send func(ipc.Task) error) {
+	b.Helper()
+	keys := names(2 * wide)
+	t := ipc.Task{Target: raw(b, "echo"), Args: raw(b, 1)}
+	t.Policy = policy
+	b.ReportAllocs()
+	b.ResetTimer()
+	cpu := proctest.CPU()
+	for i := range b.N {
+		w.send()
+		t.Key = keys[i%len(keys)]
+		if err := send(t); err != nil {
+			b.Fatal(err)
+		}
+	}
+	w.wait()
+	b.ReportMetric(float64(proctest.CPU()-cpu)/float64(b.N), "cpu-ns/op")
 }
 
 // BenchmarkSendSync is the same, one at a time.

@@ -70,6 +70,8 @@ type effects struct {
 	cancel   []context.CancelFunc // of runs that nobody waits for
 	unwatch  []func() bool        // of contexts that nobody waits with
 	released []*order             // Commands that may begin, or never will
+	told     *waiter              // the caller of a Submit who is to be told by this goroutine; nil: nobody is
+	outcome  ipc.Outcome          // for him
 }
 
 // run is one task on its way to its outcome, and those who wait for it.
@@ -113,10 +115,11 @@ type result struct {
 type waiter struct {
 	place   node[*waiter] // in run.waiters until the outcome, in row.out after it
 	run     *run
-	then    func(Value) // may be nil
-	entry   *entry      // nil: a send
-	epoch   *epoch      // of a send
-	skipped int32       // see Value.Skipped
+	then    func(Value)       // may be nil
+	done    func(ipc.Outcome) // of a Submit, in place of then
+	entry   *entry            // nil: a send
+	epoch   *epoch            // of a send
+	skipped int32             // see Value.Skipped
 	shared  share
 
 	watching *watching // nil: its context never ends
@@ -153,15 +156,16 @@ func newCore(cfg Config, alarm alarms, now time.Time) core {
 type ask struct {
 	task    ipc.Task
 	then    func(Value)
-	options *ipc.Options // shared already; nil: those of task
+	told    func(ipc.Outcome) // of a Submit, in place of then
+	options *ipc.Options      // shared already; nil: those of task
 	ctx     context.Context
 	cancel  context.CancelFunc // nil: ctx never ends
 	done    <-chan struct{}    // of the caller's context; nil: it never ends
 }
 
 // send accepts a task or says why not. A run that is to begin now is returned, for the caller to give to the runner. A
-// watch that is new is returned too; the caller sets it up.
-func (c *core) send(a *ask, now time.Time) (r *run, fresh *watch, err error) {
+// watch that is new is returned too; the caller sets it up. The time is asked for by a task that has to wait.
+func (c *core) send(a *ask, now func() time.Time) (r *run, fresh *watch, err error) {
 	if err := c.admit(a.task.Key); err != nil {
 		c.stats.Refused++
 		return nil, nil, err
@@ -206,7 +210,7 @@ func (c *core) admit(key string) error {
 
 // enqueue finds or makes the run for a task, and puts a waiter there. It returns no waiter when the policy refuses.
 // With begin, the run is row.run and must be given to the runner.
-func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *waiter, begin bool) {
+func (c *core) enqueue(row *row, a *ask, e *entry, now func() time.Time) (r *run, w *waiter, begin bool) {
 	pending := row.newest()
 	policy := a.task.Policy
 	if pending != nil && policy != ipc.PolicyEach {
@@ -224,7 +228,7 @@ func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *wa
 	}
 	r = c.begin(row, a)
 	w = &r.first
-	w.then, w.entry = a.then, e
+	w.then, w.done, w.entry = a.then, a.told, e
 	c.attach(w, r, alone)
 	c.waiting++
 	if pending == nil && !c.full(row) {
@@ -234,13 +238,14 @@ func (c *core) enqueue(row *row, a *ask, e *entry, now time.Time) (r *run, w *wa
 	if policy == ipc.PolicyLatest {
 		c.overtake(row, r)
 	}
-	r.since = c.instant(now)
+	since := now()
+	r.since = c.instant(since)
 	row.wait.push(&r.place)
 	if row.run == nil {
 		c.gated[row] = struct{}{}
 	}
 	if d := r.options.Deadline; d > 0 {
-		r.leash = &leash{r.leash.ctx, r.leash.cancel, c.alarm.Add(r, now.Add(d))}
+		r.leash = &leash{r.leash.ctx, r.leash.cancel, c.alarm.Add(r, since.Add(d))}
 	}
 	return r, w, false
 }
@@ -280,7 +285,7 @@ func (r *run) task() ipc.Task {
 
 // join adds a waiter to a pending run.
 func (c *core) join(r *run, a *ask, e *entry) *waiter {
-	w := &waiter{then: a.then, entry: e}
+	w := &waiter{then: a.then, done: a.told, entry: e}
 	c.attach(w, r, joined)
 	c.waiting++
 	r.keep = r.keep || a.task.Keep
@@ -364,11 +369,8 @@ func (c *core) conclude(r *run, o ipc.Outcome, now time.Time, fx *effects) {
 		if w.entry != nil {
 			e = w.entry
 		}
-		if w.then != nil && r.result == nil {
-			r.result = &result{o, now}
-		}
 		r.waiters.drop(&w.place)
-		c.end(w, o.Err, fx)
+		c.end(w, &o, now, fx)
 	}
 	if e != nil && r.row.entry == e {
 		c.again(r.row, now, fx)
@@ -376,30 +378,67 @@ func (c *core) conclude(r *run, o ipc.Outcome, now time.Time, fx *effects) {
 	r.target, r.args, r.leash = nil, nil, loose // its outcome may wait for a callback; this need not
 }
 
-// end puts a waiter, whose run has its outcome, in line for its callback.
-func (c *core) end(w *waiter, err error, fx *effects) {
+// end puts a waiter, whose run has its outcome, in line for its callback. The caller of a Submit is told at once, when
+// nobody is before him in line.
+func (c *core) end(w *waiter, o *ipc.Outcome, now time.Time, fx *effects) {
 	c.waiting--
 	if w.entry == nil {
 		c.settle(w, fx)
-		c.stats.count(err)
+		c.stats.count(o.Err)
 	} else {
 		c.skip(w)
 	}
-	if w.then != nil {
-		c.deliver(w)
-	} else {
+	switch {
+	case w.then == nil && w.done == nil:
 		c.forget(w)
+	case w.done != nil && fx.told == nil && w.run.row.undelivered == 0:
+		c.owe(w).held = true // others of the row wait until told is called
+		fx.told, fx.outcome = w, w.share(o)
+	default:
+		if w.run.result == nil {
+			w.run.result = &result{*o, now}
+		}
+		c.deliver(w)
 	}
 }
 
 // deliver puts a waiter in line for its callback.
 func (c *core) deliver(w *waiter) {
+	c.owe(w).out.push(&w.place)
+	c.queue(w.run.row)
+}
+
+// share is the outcome of a run for one of those who share it.
+func (w *waiter) share(o *ipc.Outcome) ipc.Outcome {
+	own := *o
+	if w.shared != alone {
+		own.Shared = w.shared.word()
+	}
+	return own
+}
+
+// owe notes that a waiter is to be called.
+func (c *core) owe(w *waiter) *row {
 	row := w.run.row
 	row.busy()
-	row.out.push(&w.place)
 	row.undelivered++
 	c.stats.Undelivered++
-	c.queue(row)
+	return row
+}
+
+// told notes that a waiter was called: his row goes on.
+func (c *core) told(w *waiter, row *row, now func() time.Time, fx *effects) {
+	c.forget(w)
+	row.undelivered--
+	c.stats.Undelivered--
+	row.held = false
+	if !row.out.empty() {
+		c.queue(row)
+	}
+	if row.run == nil && !row.wait.empty() {
+		c.advance(row, now(), fx)
+	}
+	c.tidy(row)
 }
 
 // settle is the part of an end that only sends have: Commands and contexts wait no longer for this one.
@@ -437,8 +476,8 @@ func (c *core) leave(w *waiter, err error, cancel bool, now time.Time, fx *effec
 	r := w.run
 	row := r.row
 	r.waiters.drop(&w.place)
-	w.run, w.shared = &run{row: row, leash: loose, result: &result{ipc.Outcome{Err: err}, now}, over: true}, alone
-	c.end(w, err, fx)
+	w.run, w.shared = &run{row: row, leash: loose, over: true}, alone
+	c.end(w, &ipc.Outcome{Err: err}, now, fx)
 	switch {
 	case !r.waiters.empty():
 	case r.place.stands():

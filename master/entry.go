@@ -224,7 +224,7 @@ func (row *row) ring(c *core, now time.Time, fx *effects) {
 		c.alarm.Set(e.timer, next)
 		return
 	}
-	r, w, begin := c.enqueue(row, &ask{task: e.task(), options: &e.kind.Options, then: e.then, ctx: background}, e, now)
+	r, w, begin := c.enqueue(row, &ask{task: e.task(), options: &e.kind.Options, then: e.then, ctx: background}, e, func() time.Time { return now })
 	row.pending = w
 	if begin {
 		c.start.push(&r.place)

@@ -88,17 +88,7 @@ func (c *core) returned(h *hand, now time.Time, fx *effects) {
 	}
 	h.row, h.at = nil, nil
 	c.seeking++
-	c.forget(w)
-	row.undelivered--
-	c.stats.Undelivered--
-	row.held = false
-	if !row.out.empty() {
-		c.queue(row)
-	}
-	if row.run == nil && !row.wait.empty() {
-		c.advance(row, now, fx)
-	}
-	c.tidy(row)
+	c.told(w, row, func() time.Time { return now }, fx)
 }
 
 // panicked counts a callback that did not return, and reports whether its stack is worth its price: a few a second are.
@@ -153,10 +143,7 @@ func (watchman) ring(c *core, now time.Time, fx *effects) {
 // value is what a callback gets.
 func (w *waiter) value() Value {
 	r := w.run
-	v := Value{Key: r.row.key, Outcome: r.result.Outcome, At: r.result.at, State: Fresh, Skipped: int(w.skipped)}
-	if w.shared != alone {
-		v.Shared = w.shared.word()
-	}
+	v := Value{Key: r.row.key, Outcome: w.share(&r.result.Outcome), At: r.result.at, State: Fresh, Skipped: int(w.skipped)}
 	if v.Err != nil {
 		v.State = Failed
 	}
@@ -175,8 +162,7 @@ func (m *Master) work(h *hand) {
 		}
 		// The callback has called Goexit: this goroutine ends, and the work goes to another one.
 		var fx effects
-		now := time.Now()
-		m.mu.Lock()
+		now := m.lock()
 		m.core.returned(h, now, &fx)
 		m.core.seeking--
 		m.core.hands.drop(&h.place)
@@ -190,8 +176,7 @@ func (m *Master) work(h *hand) {
 // step does one thing, or waits for one. It returns false when the hand is to end.
 func (m *Master) step(h *hand) bool {
 	var fx effects
-	now := time.Now()
-	m.mu.Lock()
+	now := m.lock()
 	if h.row != nil {
 		m.core.returned(h, now, &fx)
 	}
@@ -213,14 +198,32 @@ func (m *Master) step(h *hand) bool {
 		}
 		return stay
 	}
-	v := w.value()
-	m.unlock(&fx)
-	m.call(v.Key, w.then, v)
+	if key := w.run.row.key; w.done != nil {
+		o := w.share(&w.run.result.Outcome)
+		m.unlock(&fx)
+		m.call(key, func() { w.done(o) })
+	} else {
+		v := w.value()
+		m.unlock(&fx)
+		m.call(key, func() { w.then(v) })
+	}
 	return true
 }
 
+// tell tells the caller of a Submit on the goroutine that has learned of his outcome, which is mostly the runner's.
+func (m *Master) tell(w *waiter, o ipc.Outcome) {
+	row := w.run.row
+	defer func() { // also when it calls Goexit
+		var fx effects
+		m.mu.Lock()
+		m.core.told(w, row, m.clock.now, &fx)
+		m.unlock(&fx)
+	}()
+	m.call(row.key, func() { w.done(o) })
+}
+
 // call calls a callback, whatever it does.
-func (m *Master) call(key string, then func(Value), v Value) {
+func (m *Master) call(key string, callback func()) {
 	returned := false
 	defer func() {
 		if returned {
@@ -233,8 +236,8 @@ func (m *Master) call(key string, then func(Value), v Value) {
 		if show {
 			event.Stack = debug.Stack()
 		}
-		m.tell(event)
+		m.notify(event)
 	}()
-	then(v)
+	callback()
 	returned = true
 }

@@ -46,8 +46,9 @@ type Master struct {
 	quiet    chan struct{} // closed: it has ended, and every callback has returned
 	gone     chan struct{} // closed: it has ended, and waits no longer
 
-	mu   sync.Mutex // guards core
-	core core
+	mu    sync.Mutex // guards what follows
+	clock clock
+	core  core
 }
 
 // New makes a master over a runner. It starts nothing. Send and Command work from now on; entries when Run does.
@@ -63,7 +64,9 @@ func New(r ipc.Runner, cfg Config) *Master {
 	}
 	m := &Master{runner: r, cfg: cfg, quiet: make(chan struct{}), gone: make(chan struct{})}
 	m.loop = schedule.NewBatchLoop(m.ring)
-	m.core = newCore(cfg, m.loop, time.Now())
+	now := time.Now()
+	m.clock = clock{base: now, at: now}
+	m.core = newCore(cfg, m.loop, now)
 	return m
 }
 
@@ -80,15 +83,16 @@ var background = context.Background()
 // When Send returns an error, the task was not accepted and then is not called: it is of kind queue-full, closed,
 // cancelled or input. Send never blocks.
 func (m *Master) Send(ctx context.Context, t ipc.Task, then func(Value)) error {
-	return m.send(ctx, t, m.elsewhere(then))
+	return m.send(ctx, t, m.elsewhere(then), nil)
 }
 
-func (m *Master) send(ctx context.Context, t ipc.Task, then func(Value)) error {
+// send is a Send with then, or a Submit with done.
+func (m *Master) send(ctx context.Context, t ipc.Task, then func(Value), done func(ipc.Outcome)) error {
 	t, err := prepare(t)
 	if err != nil {
 		return err
 	}
-	a := ask{task: t, then: then, ctx: ctx, done: ctx.Done()}
+	a := ask{task: t, then: then, told: done, ctx: ctx, done: ctx.Done()}
 	if a.done != nil {
 		if ctx.Err() != nil {
 			return ipc.Errorf(ipc.KindCancelled, "key %s: %w", quote(t.Key), context.Cause(ctx))
@@ -96,8 +100,8 @@ func (m *Master) send(ctx context.Context, t ipc.Task, then func(Value)) error {
 		a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // it holds nothing. Others may join, who go on when ctx ends
 	}
 	var fx effects
-	now := m.lock()
-	r, fresh, err := m.core.send(&a, now)
+	m.mu.Lock()
+	r, fresh, err := m.core.send(&a, m.clock.now)
 	m.unlock(&fx)
 	if fresh != nil {
 		m.watch(ctx, fresh)
@@ -110,7 +114,7 @@ func (m *Master) send(ctx context.Context, t ipc.Task, then func(Value)) error {
 	if err == nil {
 		return nil
 	}
-	now = m.lock()
+	now := m.lock()
 	tell := m.core.retract(r, err, now, &fx)
 	m.unlock(&fx)
 	if !tell {
@@ -119,13 +123,14 @@ func (m *Master) send(ctx context.Context, t ipc.Task, then func(Value)) error {
 	return err
 }
 
-// Submit makes a Master an [ipc.Runner]: it is a Send whose callback gets the outcome. So ipc.Do waits for a send, an
-// ipc.Target calls through the tables, and pool.Map runs a sequence through them.
+// Submit makes a Master an [ipc.Runner]: it is a Send for the layers above. So ipc.Do waits for a send, an ipc.Target calls
+// through the tables, and pool.Map runs a sequence through them. It costs about half of a Send.
 //
-// The callback of a Send may take as long as it likes, and so may done here. It is no user's code, so Config.Deliver has
-// nothing to do with it.
+// As with any runner, done must not block, for it is mostly called on a goroutine of the runner below; it is called in the
+// order of its key's outcomes, and the task has its place in the queue until it returns. Config.Deliver has nothing to do
+// with it. What may take its time is for Send.
 func (m *Master) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
-	return m.send(ctx, t, func(v Value) { done(v.Outcome) })
+	return m.send(ctx, t, nil, done)
 }
 
 // elsewhere is a callback that runs where Config.Deliver wants it.
@@ -134,7 +139,7 @@ func (m *Master) elsewhere(then func(Value)) func(Value) {
 		return then
 	}
 	return func(v Value) {
-		m.cfg.Deliver(func() { m.call(v.Key, then, v) }) // call, because a panic would be that loop's
+		m.cfg.Deliver(func() { m.call(v.Key, func() { then(v) }) }) // call, because a panic would be that loop's
 	}
 }
 
@@ -205,7 +210,25 @@ func (m *Master) ring(all []alarm, _ time.Time) {
 // lock takes the mutex. The time is told under it, so that it never runs backwards in the tables.
 func (m *Master) lock() (now time.Time) {
 	m.mu.Lock()
-	return time.Now()
+	return m.clock.now()
+}
+
+// clock tells the time by the monotonic clock, and asks the one on the wall, which takes as long again, once a
+// millisecond.
+type clock struct {
+	base time.Time
+	at   time.Time     // of the last look at the wall
+	read time.Duration // the same, since base
+}
+
+func (k *clock) now() time.Time {
+	since := time.Since(k.base)
+	if since-k.read < time.Millisecond {
+		return k.at.Add(since - k.read)
+	}
+	k.at = time.Now()
+	k.read = k.at.Sub(k.base)
+	return k.at
 }
 
 // unlock lets the mutex go, and does what is to be done.
@@ -232,11 +255,14 @@ func (m *Master) unlock(fx *effects) {
 		o.released <- o.verdict
 	}
 	for _, e := range fx.events {
-		m.tell(e)
+		m.notify(e)
+	}
+	if fx.told != nil {
+		m.tell(fx.told, fx.outcome)
 	}
 }
 
-func (m *Master) tell(e Event) {
+func (m *Master) notify(e Event) {
 	if m.cfg.Event != nil {
 		m.cfg.Event(e)
 	}

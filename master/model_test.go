@@ -504,7 +504,7 @@ func (x *twin) send(t *rapid.T) {
 		done := x.context(w.ctx)
 		a.done, a.cancel = done, func() {}
 	}
-	r, fresh, err := x.c.send(a, x.now)
+	r, fresh, err := x.c.send(a, func() time.Time { return x.now })
 	if fresh != nil {
 		x.watches[w.ctx] = fresh
 		fresh.stop = func() bool { return true }

@@ -34,6 +34,7 @@ type sceneSend struct {
 	key, target string
 	policy      ipc.Policy
 	ctx, mute   bool // it can be cancelled; it has no callback
+	submit      bool // it is a Submit
 	keep        bool
 	deadline    time.Duration
 }
@@ -46,21 +47,21 @@ type sceneAdd struct {
 }
 
 var scenes = []scene{
-	{name: "all", sends: [3]sceneSend{{key: "a", target: "x", ctx: true}, {key: "a", target: "y"}, {key: "a", target: "y", ctx: true}}, cancels: 1, commands: 1, closes: 1},
+	{name: "all", sends: [3]sceneSend{{key: "a", target: "x", ctx: true}, {key: "a", target: "y"}, {key: "a", target: "y", ctx: true, submit: true}}, cancels: 1, commands: 1, closes: 1},
 	{name: "each", sends: [3]sceneSend{
-		{key: "a", target: "x", policy: ipc.PolicyEach, ctx: true}, {key: "a", target: "x", policy: ipc.PolicyEach}, {key: "b", target: "x", policy: ipc.PolicyEach, mute: true},
+		{key: "a", target: "x", policy: ipc.PolicyEach, ctx: true, submit: true}, {key: "a", target: "x", policy: ipc.PolicyEach}, {key: "b", target: "x", policy: ipc.PolicyEach, mute: true},
 	}, lane: 1, cancels: 1, commands: 1, refusals: 1, closes: 1},
 	{name: "latest", sends: [3]sceneSend{
-		{key: "a", target: "x", policy: ipc.PolicyLatest}, {key: "a", target: "y", policy: ipc.PolicyLatest, ctx: true, keep: true}, {key: "a", target: "z", policy: ipc.PolicyLatest},
+		{key: "a", target: "x", policy: ipc.PolicyLatest}, {key: "a", target: "y", policy: ipc.PolicyLatest, ctx: true, keep: true}, {key: "a", target: "z", policy: ipc.PolicyLatest, submit: true},
 	}, cancels: 1, pops: 1, commands: 1, closes: 1},
 	{name: "first", sends: [3]sceneSend{
-		{key: "a", target: "x", policy: ipc.PolicyFirst, ctx: true}, {key: "a", target: "y", policy: ipc.PolicyFirst, ctx: true}, {key: "a", target: "x", policy: ipc.PolicyReject},
+		{key: "a", target: "x", policy: ipc.PolicyFirst, ctx: true, submit: true}, {key: "a", target: "y", policy: ipc.PolicyFirst, ctx: true, submit: true}, {key: "a", target: "x", policy: ipc.PolicyReject},
 	}, lane: 1, cancels: 1, refusals: 1, commands: 1, closes: 1},
 	{name: "deadline", sends: [3]sceneSend{
-		{key: "a", target: "x"}, {key: "a", target: "y", deadline: time.Second}, {key: "a", target: "z", deadline: time.Second, ctx: true},
+		{key: "a", target: "x"}, {key: "a", target: "y", deadline: time.Second, submit: true}, {key: "a", target: "z", deadline: time.Second, ctx: true, submit: true},
 	}, lane: 1, ticks: 2, cancels: 1, commands: 1, closes: 1},
 	{name: "entry", adds: []sceneAdd{{"a", "x", 2 * time.Second, true}, {"a", "y", 2 * time.Second, true}}, sends: [3]sceneSend{
-		{key: "a", target: "x"}, {key: "a", target: "z", policy: ipc.PolicyLatest, ctx: true}, {key: "b", target: "x"},
+		{key: "a", target: "x", submit: true}, {key: "a", target: "z", policy: ipc.PolicyLatest, ctx: true}, {key: "b", target: "x"},
 	}, ticks: 2, pops: 1, cancels: 1},
 	{name: "two entries", adds: []sceneAdd{{"a", "x", 2 * time.Second, true}, {"b", "x", 3 * time.Second, false}}, sends: [3]sceneSend{
 		{key: "a", target: "y", mute: true}, {key: "b", target: "x", ctx: true}, {key: "b", target: "y", mute: true},
@@ -68,7 +69,7 @@ var scenes = []scene{
 	{name: "pause", adds: []sceneAdd{{"a", "x", 2 * time.Second, true}}, sends: [3]sceneSend{
 		{key: "a", target: "x"}, {key: "a", target: "y", mute: true}, {key: "b", target: "x", mute: true},
 	}, ticks: 2, pauses: 2},
-	{name: "broadcast", sends: [3]sceneSend{{key: "a", target: "x"}, {key: "a", target: "y", ctx: true}, {key: "b", target: "y"}}, lane: 1, broadcasts: 2, cancels: 1, closes: 1},
+	{name: "broadcast", sends: [3]sceneSend{{key: "a", target: "x", submit: true}, {key: "a", target: "y", ctx: true}, {key: "b", target: "y"}}, lane: 1, broadcasts: 2, cancels: 1, closes: 1},
 }
 
 // act is a thing that may happen.
@@ -434,7 +435,10 @@ func (x *world) send() {
 	j := &job{}
 	a := &ask{task: ipc.Task{Key: spec.key, Target: raws[spec.target]}, ctx: background}
 	a.task.Policy, a.task.Keep, a.task.Deadline = spec.policy, spec.keep, spec.deadline
-	if !spec.mute {
+	switch {
+	case spec.submit:
+		a.told = func(ipc.Outcome) { s.told++ }
+	case !spec.mute:
 		a.then = func(Value) { s.told++ }
 	}
 	if spec.ctx {
@@ -444,7 +448,7 @@ func (x *world) send() {
 		a.done, a.cancel = searchDone, func() { j.cancelled = true }
 	}
 	known := x.waiters()
-	r, fresh, err := x.c.send(a, x.now)
+	r, fresh, err := x.c.send(a, func() time.Time { return x.now })
 	if fresh != nil {
 		x.ctx, fresh.stop = fresh, func() bool { return true }
 	}
@@ -559,11 +563,24 @@ func (x *world) take(key string) {
 		return
 	}
 	w := x.c.take(h, x.now)
-	if w.run.row.key != key || x.hands[side(key)] != nil {
-		x.fail("two callbacks of %s at a time", key)
+	if w.run.row.key != key {
+		x.fail("a callback of %s is called in place of one of %s", w.run.row.key, key)
 	}
-	w.then(w.value())
-	x.hands[side(key)] = h
+	if w.done != nil {
+		w.done(w.share(&w.run.result.Outcome))
+	} else {
+		w.then(w.value())
+	}
+	x.call(h)
+}
+
+// call lets a hand be in the callback of its row.
+func (x *world) call(h *hand) {
+	at := &x.hands[side(h.row.key)]
+	if *at != nil {
+		x.fail("two callbacks of %s at a time", h.row.key)
+	}
+	*at = h
 }
 
 func (x *world) giveBack(n int, fx *effects) {
@@ -571,6 +588,10 @@ func (x *world) giveBack(n int, fx *effects) {
 	x.hands[n] = nil
 	for _, s := range x.sends {
 		s.back = s.back || s.w != nil && s.w == h.at
+	}
+	if h.place.it == nil { // it is none, but the runner's goroutine
+		x.c.told(h.at, h.row, func() time.Time { return x.now }, fx)
+		return
 	}
 	x.c.returned(h, x.now, fx)
 	x.c.rest(h)
@@ -615,6 +636,10 @@ func (x *world) after(fx *effects) {
 		item.ring(&x.c, x.now, fx)
 	}
 	x.late = x.late[:0]
+	if w := fx.told; w != nil {
+		w.done(fx.outcome)
+		x.call(&hand{row: w.run.row, at: w})
+	}
 	for _, o := range x.orders {
 		if slices.Contains(fx.released, o.o) {
 			if o.released {

@@ -96,7 +96,7 @@ func (row *row) callbacks() (n int) {
 	}
 	for r := range row.runs {
 		for w := range r.waiters.all {
-			if w.entry == nil && w.then != nil {
+			if w.entry == nil && (w.then != nil || w.done != nil) {
 				n++
 			}
 		}

@@ -14,7 +14,6 @@ import (
 	"fandango/cmd/master/shell"
 	"fandango/executor/evalx"
 	"fandango/ipc"
-	"fandango/master"
 	"fandango/pool"
 )
 
@@ -84,7 +83,7 @@ func (s *session) toOne(all ipc.Options) send {
 	return func(ctx context.Context, t ipc.Task, then func(shell.Result, ...shell.Result)) error {
 		s.start(ctx) // not before: an empty input needs no worker
 		t.Retries, t.Idempotent = all.Retries, all.Idempotent
-		return s.master.Send(ctx, t, func(v master.Value) { then(shell.Result{Key: v.Key, Outcome: v.Outcome, At: v.At}) })
+		return s.master.Submit(ctx, t, func(o ipc.Outcome) { then(shell.Result{Key: t.Key, Outcome: o, At: time.Now()}) })
 	}
 }
 
