@@ -260,6 +260,8 @@ type twin struct {
 	entries  map[string]string // which entry the model knows to be pending, by key
 	asked    int
 	view     *view
+	order    []string // keys that are still to be enrolled; nil: it has not begun
+	enrolled bool
 	seen     map[string]string // what the view was told last, by key
 }
 
@@ -393,6 +395,9 @@ func (x *twin) compare() {
 
 // watched compares what the reader of the view was told with what there is. It needs a loop that is not late.
 func (x *twin) watched() {
+	if !x.enrolled {
+		return
+	}
 	for _, key := range modelKeys {
 		if k := x.view.marks[key]; k != nil && k.place.stands() {
 			continue // the reader will see
@@ -407,8 +412,34 @@ func (x *twin) watched() {
 	}
 }
 
+// enrol is a part of the enrolment of the view, of one key: what there is, in order, and then what has changed meanwhile.
+func (x *twin) enrol(t *rapid.T) {
+	switch {
+	case x.enrolled:
+		t.Skip()
+	case x.order == nil:
+		x.order = []string{}
+		for row := range x.c.rows.all {
+			if row.kept() {
+				x.order = append(x.order, row.key)
+			}
+		}
+		slices.Sort(x.order)
+		return
+	case len(x.order) == 0 && x.view.unsure != nil:
+		x.order, x.view.unsure = slices.Sorted(maps.Keys(x.view.unsure)), nil
+	}
+	if x.enrolled = len(x.order) == 0; !x.enrolled {
+		x.c.show(x.view, x.order[0], x.now)
+		x.order = x.order[1:]
+	}
+}
+
 // look is the reader of the view, who sees one value.
 func (x *twin) look(t *rapid.T) {
+	if !x.enrolled {
+		t.Skip()
+	}
 	v, ok := x.c.see(x.view, x.now)
 	if !ok {
 		t.Skip()
@@ -447,11 +478,11 @@ func TestTheCoreAgainstAModel(t *testing.T) {
 		x.m = &model{limit: 6, lane: 2, keys: map[string]*modelKey{}}
 		x.c = newCore(Config{Queue: x.m.limit, Slow: time.Hour}, x, x.now)
 		x.c.lane = x.m.lane
-		x.c.enrol(x.view, nil, x.now)
+		x.c.viewAll, x.view.unsure = []*view{x.view}, map[string]struct{}{}
 		t.Repeat(map[string]func(*rapid.T){
 			"send": x.send, "done": x.done, "take": x.take, "return": x.back, "cancel": x.cancel, "command": x.command,
 			"add": x.add, "pop": x.pop, "get": x.get, "tick": x.tick, "slip": x.slip, "pause": x.pause, "resume": x.resume,
-			"look": x.look, "close": x.close,
+			"enrol": x.enrol, "look": x.look, "close": x.close,
 		})
 		// Whatever came before: when all is answered and called, nothing is left.
 		for range 10_000 {
@@ -464,7 +495,10 @@ func TestTheCoreAgainstAModel(t *testing.T) {
 			case !x.c.speak.empty():
 				x.take(t)
 			default:
-				x.c.dismiss(x.view)
+				x.c.viewAll = nil
+				for _, key := range modelKeys {
+					x.c.overlook(x.view, key)
+				}
 				want := 1 // that of slow callbacks
 				for row := range x.c.rows.all {
 					if row.entry != nil {

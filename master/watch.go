@@ -3,6 +3,8 @@ package master
 import (
 	"context"
 	"iter"
+	"maps"
+	"runtime"
 	"slices"
 	"time"
 
@@ -16,6 +18,8 @@ type view struct {
 	marks map[string]*mark
 	fresh list[*mark]   // not seen yet, the oldest change first
 	wake  chan struct{} // 1-buffered: there is something in fresh
+
+	unsure map[string]struct{} // keys that changed before they were enrolled; nil: all are
 }
 
 // mark is what a view knows of a key.
@@ -30,8 +34,8 @@ type eye struct {
 	row    *row
 	state  State // as it was told
 	paused bool
-	timer  schedule.ID
-	at     instant // when the timer rings; 0: it is not set
+	timer  schedule.ID // none until it is needed
+	at     instant     // when the timer rings; 0: it is not set
 }
 
 // Watch ranges over the data table, or over some keys of it: first the present values, sorted by key, then each value
@@ -51,12 +55,8 @@ func (m *Master) Watch(ctx context.Context, keys ...string) iter.Seq[Value] {
 	}
 	return func(yield func(Value) bool) {
 		v := &view{keys: wanted, marks: map[string]*mark{}, wake: make(chan struct{}, 1)}
-		order := wanted
-		if order == nil {
-			order = m.Keys()
-		}
-		m.do(func(c *core, now time.Time, _ *effects) { c.enrol(v, order, now) })
-		defer m.do(func(c *core, _ time.Time, _ *effects) { c.dismiss(v) })
+		defer m.dismiss(context.WithoutCancel(ctx), v)
+		m.enrol(ctx, v)
 		for over := false; ctx.Err() == nil; {
 			now := m.lock()
 			value, ok := m.core.see(v, now)
@@ -77,59 +77,112 @@ func (m *Master) Watch(ctx context.Context, keys ...string) iter.Seq[Value] {
 	}
 }
 
-// enrol begins a view with what is in the table, first what is named in order.
-func (c *core) enrol(v *view, order []string, now time.Time) {
-	if v.keys == nil {
-		c.viewAll = append(c.viewAll, v)
+// enrol begins a view with what is in the table. It goes through a large table part by part, so that nobody waits for
+// long; what changes before its turn comes, or is new, is looked at in the end.
+func (m *Master) enrol(ctx context.Context, v *view) {
+	if v.keys != nil {
+		m.inParts(ctx, v.keys, func(c *core, key string, now time.Time) {
+			c.viewKey[key] = append(c.viewKey[key], v)
+			c.show(v, key, now)
+		})
+		return
 	}
-	for _, key := range v.keys {
-		c.viewKey[key] = append(c.viewKey[key], v)
-	}
-	for _, key := range order {
-		if row := c.kept(key); row != nil {
-			c.show(v, row, now)
-		}
-	}
-	if v.keys == nil && len(v.marks) < c.rows.len() { // some may have come since order was made
-		for row := range c.rows.all {
-			if row.kept() {
-				c.show(v, row, now)
+	m.mu.Lock()
+	m.core.viewAll = append(m.core.viewAll, v)
+	v.unsure = map[string]struct{}{}
+	m.mu.Unlock()
+	show := func(c *core, key string, now time.Time) { c.show(v, key, now) }
+	m.inParts(ctx, m.keys(ctx), show)
+	m.mu.Lock()
+	left := v.unsure
+	v.unsure = nil // from now on, what changes is told
+	m.mu.Unlock()
+	m.inParts(ctx, slices.Sorted(maps.Keys(left)), show)
+}
+
+// keys are those of the data table, sorted: each that is there from the beginning to the end.
+func (m *Master) keys(ctx context.Context) (keys []string) {
+	for at, more := uint64(0), true; more && ctx.Err() == nil; more = at != 0 {
+		m.mu.Lock()
+		for range partLength {
+			at = m.core.rows.scan(at, func(row *row) {
+				if row.kept() {
+					keys = append(keys, row.key)
+				}
+			})
+			if at == 0 {
+				break
 			}
 		}
+		m.mu.Unlock()
+		runtime.Gosched() // who waits for the mutex is first
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// partLength is how many keys are seen to while nobody else is.
+const partLength = 256
+
+// inParts does something with each key, until ctx ends.
+func (m *Master) inParts(ctx context.Context, keys []string, do func(c *core, key string, now time.Time)) {
+	for part := range slices.Chunk(keys, partLength) {
+		if ctx.Err() != nil {
+			return
+		}
+		now := m.lock()
+		for _, key := range part {
+			do(&m.core, key, now)
+		}
+		m.mu.Unlock()
+		runtime.Gosched() // who waits for the mutex is first
 	}
 }
 
-// show tells a view of a row that it may not know.
-func (c *core) show(v *view, row *row, now time.Time) {
+// show tells a view of a key, if it is in the table.
+func (c *core) show(v *view, key string, now time.Time) {
+	row := c.kept(key)
+	if row == nil {
+		return
+	}
 	if row.eye == nil {
 		c.eyeOn(row, now)
 	}
-	v.tell(row.key)
+	v.mark(row.key)
 }
 
 // eyeOn notes the state of a row that is watched, as those who watch it are told now.
 func (c *core) eyeOn(row *row, now time.Time) {
 	if row.eye == nil {
 		row.eye = &eye{row: row}
-		row.eye.timer = c.alarm.Add(row.eye, time.Time{})
 	}
 	row.eye.state, row.eye.paused = c.state(row, now)
 	c.await(row, now)
 }
 
-// dismiss ends a view.
-func (c *core) dismiss(v *view) {
-	same := func(x *view) bool { return x == v }
-	c.viewAll = slices.DeleteFunc(c.viewAll, same)
-	for _, key := range v.keys {
-		if c.viewKey[key] = slices.DeleteFunc(c.viewKey[key], same); len(c.viewKey[key]) == 0 {
-			delete(c.viewKey, key)
-		}
+// dismiss ends a view, part by part, too.
+func (m *Master) dismiss(ctx context.Context, v *view) {
+	m.mu.Lock()
+	m.core.viewAll = slices.DeleteFunc(m.core.viewAll, func(x *view) bool { return x == v })
+	m.mu.Unlock()
+	overlook := func(c *core, key string, _ time.Time) { c.overlook(v, key) }
+	if v.keys != nil {
+		m.inParts(ctx, v.keys, overlook)
+		return
 	}
-	for key := range v.marks {
-		if row := c.rows.get(key); row != nil && !c.viewed(key) {
-			c.blind(row)
-		}
+	m.inParts(ctx, slices.Collect(maps.Keys(v.marks)), overlook) // nobody else has v now
+	m.inParts(ctx, slices.Collect(maps.Keys(v.unsure)), overlook)
+}
+
+// overlook ends a view of a key.
+func (c *core) overlook(v *view, key string) {
+	if views := c.viewKey[key]; len(views) > 1 {
+		c.viewKey[key] = slices.DeleteFunc(views, func(x *view) bool { return x == v })
+	} else if len(views) == 1 && views[0] == v {
+		delete(c.viewKey, key)
+	}
+	if row := c.rows.get(key); row != nil && !c.viewed(key) {
+		c.blind(row)
 	}
 }
 
@@ -182,7 +235,9 @@ func (c *core) await(row *row, now time.Time) {
 	next, eye := c.next(row, now), row.eye
 	if !next.IsZero() && (eye.at == 0 || c.instant(next) < eye.at) {
 		eye.at = c.instant(next)
-		c.alarm.Set(eye.timer, next)
+		if !c.alarm.Set(eye.timer, next) {
+			eye.timer = c.alarm.Add(eye, next)
+		}
 	}
 }
 
@@ -193,8 +248,17 @@ func (eye *eye) ring(c *core, now time.Time, _ *effects) {
 	}
 }
 
-// tell puts a key in line for a view's reader.
+// tell puts a key that has changed in line for a view's reader; one that was not enrolled yet has its turn to come.
 func (v *view) tell(key string) {
+	if v.unsure != nil && v.marks[key] == nil {
+		v.unsure[key] = struct{}{}
+		return
+	}
+	v.mark(key)
+}
+
+// mark puts a key in line for a view's reader, where it stands only once.
+func (v *view) mark(key string) {
 	k := v.marks[key]
 	if k == nil {
 		k = &mark{key: key}

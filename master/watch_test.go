@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -277,4 +278,117 @@ func TestWatchSaysWhyAKeyIsGone(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A large table is enrolled part by part. Meanwhile keys are set, come and go: each reader sees first what is there, in
+// order, then of each key its newest value, and none twice.
+func TestWatchWhileKeysComeAndGo(t *testing.T) {
+	t.Parallel()
+	const n = 5_000
+	m := master.New(answered, master.Config{})
+	count := 0
+	keep := func(key string) { // with a value that no other key has, nor has had
+		count++
+		k := ipc.Task{Key: key, Target: raw(t, count)}
+		k.Keep = true
+		if err := m.Send(bg, k, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	pop := func(key string) {
+		if _, err := m.Pop(key); err != nil {
+			t.Error(err)
+		}
+	}
+	for i := range n {
+		keep(fmt.Sprintf("stays %06d", i))
+		keep(fmt.Sprintf("goes %06d", i))
+	}
+	const readers = 3
+	var begun, over sync.WaitGroup
+	begun.Add(readers)
+	told := make([]map[string]master.Value, readers)
+	for i := range readers {
+		over.Go(func() {
+			told[i] = follow(t, m, &begun)
+		})
+	}
+	enrolled := make(chan struct{})
+	go func() { begun.Wait(); close(enrolled) }()
+	meanwhile := 0 // while somebody was enrolled
+	for i := 0; i < n || !isClosed(enrolled); i++ {
+		if !isClosed(enrolled) {
+			meanwhile++
+		}
+		keep(fmt.Sprintf("stays %06d", i*7919%n))
+		if i < n {
+			pop(fmt.Sprintf("goes %06d", i*7919%n))
+			keep(fmt.Sprintf("comes %06d", i))
+		}
+		if i%3 == 0 {
+			keep("in and out")
+			pop("in and out")
+		}
+	}
+	keep("the end")
+	over.Wait()
+	want := m.Values()
+	for i, last := range told {
+		if len(last) != len(want) {
+			t.Errorf("reader %d knows %d keys of %d", i, len(last), len(want))
+		}
+		for _, v := range want {
+			if got := last[v.Key]; got.Value.String() != v.Value.String() {
+				t.Errorf("reader %d: %s is %s, and was told as %s", i, v.Key, v.Value, got.Value)
+			}
+		}
+	}
+	t.Logf("%d changes while somebody was enrolled", meanwhile)
+}
+
+// follow watches all until the end is told, and returns what it was told last of each key that is there. The key "in and
+// out" may be there or not.
+func follow(t *testing.T, m *master.Master, begun *sync.WaitGroup) map[string]master.Value {
+	t.Helper()
+	last, before, first := map[string]master.Value{}, "", true
+	values := map[string]string{}
+	for v := range m.Watch(bg) {
+		if first {
+			first = false
+			begun.Done()
+		}
+		old, known := last[v.Key]
+		switch {
+		case v.State == master.Gone && !known:
+			t.Errorf("%s is gone, and was never told", v.Key)
+		case v.State == master.Gone:
+			delete(last, v.Key)
+			continue
+		case known && old.Value.String() == v.Value.String():
+			t.Errorf("%s %s is told twice", v.Key, v.Value)
+		case !known && strings.HasPrefix(v.Key, "stays"): // these were there from the beginning
+			if v.Key < before {
+				t.Errorf("%s is told after %s", v.Key, before)
+			}
+			before = v.Key
+		}
+		if key, taken := values[v.Value.String()]; taken && key != v.Key {
+			t.Errorf("%s has the value of %s", v.Key, key)
+		}
+		values[v.Value.String()] = v.Key
+		last[v.Key] = v
+		if v.Key == "the end" {
+			break
+		}
+	}
+	return last
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
