@@ -44,6 +44,7 @@ type Evaluator struct {
 	echoing any                       // and as a thing
 	now     run
 	thread  *starlark.Thread // of the run; the next one has it, too, unless something went wrong
+	args    starlark.Tuple   // room for those of a call
 
 	resolver executor.Eval // eval as a func, made once
 }
@@ -306,6 +307,28 @@ func (f function) Call(_ context.Context, args executor.Args) (any, error) {
 	return f.e.call(f.fn, args)
 }
 
+// CallRaw calls it.
+func (f function) CallRaw(ctx context.Context, args ipc.Raw) (any, error) {
+	var room starlark.Tuple
+	_, ours := f.fn.(*starlark.Function) // it keeps the values, and not the tuple; a built-in may
+	if ours {
+		room, f.e.args = f.e.args, nil // a call within this one makes its own
+	}
+	if plain, ok := plainArgs(room[:0], args); ok {
+		v, err := starlark.Call(f.e.thread, f.fn, plain, nil)
+		if ours {
+			clear(plain)
+			f.e.args = plain
+		}
+		return v, err
+	}
+	a, err := executor.ParseArgs(args)
+	if err != nil {
+		return nil, err
+	}
+	return f.Call(ctx, a)
+}
+
 // echoing is echo as a callable: one argument goes back as it came.
 type echoing struct{ function }
 
@@ -314,11 +337,7 @@ func (f echoing) CallRaw(ctx context.Context, args ipc.Raw) (any, error) {
 	if one, ok := executor.OnlyArgument(args); ok {
 		return one, nil
 	}
-	a, err := executor.ParseArgs(args)
-	if err != nil {
-		return nil, err
-	}
-	return f.Call(ctx, a)
+	return f.function.CallRaw(ctx, args)
 }
 
 // bound is a value whose attributes are the names of tasks.
