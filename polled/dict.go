@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +32,10 @@ type Config[K comparable, V any] struct {
 	ReadMany func(ctx context.Context, keys []K, told func(key K, value V, err error))
 	// Gather is how long a key that is due waits for others, to be read together. 0: 1 ms.
 	Gather time.Duration
+	// Together: keys that were appended together are due together, each time. If not, each is read at once, and from then
+	// on they are spread over their period, so that ten thousand keys do not want their source at one moment. With
+	// ReadMany they always are together.
+	Together bool
 	// Write writes a value to the source; what it returns is stored. There is one write of a key at a time. nil: what is
 	// set is stored.
 	Write func(ctx context.Context, key K, value V) (V, error)
@@ -112,6 +117,7 @@ type entry[K comparable, V any] struct {
 	every   schedule.Every // zero: it is not polled
 	id      schedule.ID
 	due     time.Time
+	lead    time.Duration  // how long after the first read the second one is due; 0: a period
 	polling bool           // the loop has rung, and the next time is set when the read has returned
 	held    bool           // the loop has rung while polling was stopped
 	why     string         // value.Err in words
@@ -210,8 +216,9 @@ func (d *Dict[K, V]) Start() {
 	}
 }
 
-// Append adds a key, and has it read now and every period. 0: Config.Period. For a key that is polled already it
-// changes the period, from the last read on; one that was only set is polled from now on.
+// Append adds a key, and has it read now and every period. 0: Config.Period. When there are others, its second read comes
+// earlier than that, see Config.Together. For a key that is polled already Append changes the period, from the last read
+// on; one that was only set is polled from now on.
 func (d *Dict[K, V]) Append(key K, period time.Duration) error {
 	every := d.every
 	if period != 0 {
@@ -247,11 +254,25 @@ func (d *Dict[K, V]) Append(key K, period time.Duration) error {
 		e.due = now
 		e.id = d.loop.Add(e, time.Time{})
 	}
+	if e.due.Equal(now) {
+		e.lead = d.lead(e, every.Period())
+	}
 	e.every = every
 	if !e.polling && !e.held {
 		d.loop.Set(e.id, e.due)
 	}
 	return nil
+}
+
+// lead spreads keys evenly over a period, however many there are: each falls into one of the widest gaps, as the golden
+// ratio has it. The first key of all has the whole period.
+func (d *Dict[K, V]) lead(e *entry[K, V], period time.Duration) time.Duration {
+	if d.cfg.Together || d.cfg.ReadMany != nil {
+		return 0
+	}
+	const golden = 0x9e3779b97f4a7c15                           // its fraction, in 64 bits
+	share, _ := bits.Mul64((e.number-1)*golden, uint64(period)) //nolint:gosec // above 0
+	return time.Duration(share)                                 //nolint:gosec // less than the period
 }
 
 // Pop takes a key out, and ends its polling: a polling read that runs is cancelled, and what it brings is dropped. It

@@ -88,8 +88,16 @@ type dict = polled.Dict[string, int]
 
 type config = polled.Config[string, int]
 
-// live runs a dictionary in a bubble while do takes. The funcs of cfg are those of the source unless there are others.
+// live runs a dictionary in a bubble while do takes. The funcs of cfg are those of the source unless there are others. Its
+// keys are due together.
 func live(t *testing.T, cfg config, do func(t *testing.T, d *dict, s *source)) {
+	t.Helper()
+	cfg.Together = true
+	liveSpread(t, cfg, do)
+}
+
+// liveSpread is live with keys that are spread over their period.
+func liveSpread(t *testing.T, cfg config, do func(t *testing.T, d *dict, s *source)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{
@@ -856,11 +864,92 @@ func TestTenThousandKeysAndOneThatHangs(t *testing.T) {
 	})
 }
 
-// How late 10,000 keys are read on this machine, one of which hangs.
+// The first read is at once; then no two keys are due together, and no part of a period has more of them than another.
+func TestKeysAreSpreadOverTheirPeriod(t *testing.T) {
+	const keys, period = 500, time.Second
+	liveSpread(t, config{}, func(t *testing.T, d *dict, s *source) {
+		for i := range keys {
+			appendKeys(t, d, period, strconv.Itoa(i))
+		}
+		synctest.Wait()
+		if n := d.Stats().Reads; n != keys {
+			t.Errorf("%d of %d keys are read at once", n, keys)
+		}
+		if v, _ := d.Value("0"); !v.Next.Equal(s.start.Add(period)) {
+			t.Errorf("the first key is due again after %v, and not after its period", v.Next.Sub(s.start))
+		}
+		for round := range 3 { // each is read once in each period
+			var parts [50]int
+			for _, v := range d.Values() {
+				due := v.Next.Sub(s.start) - time.Duration(round)*period
+				if due <= 0 || due > period || v.Missed != 0 || v.Delay != 0 {
+					t.Fatalf("in period %d: %+v", round, v)
+				}
+				parts[int((due-1)*time.Duration(len(parts))/period)]++
+			}
+			for i, n := range parts {
+				if n < keys/len(parts)-3 || n > keys/len(parts)+3 {
+					t.Errorf("%d of %d keys are due in part %d of %d of a period", n, keys, i, len(parts))
+				}
+			}
+			pass(period)
+			if n := d.Stats().Reads; n != (round+2)*keys {
+				t.Errorf("%d reads after %d periods", n, round+1)
+			}
+		}
+	})
+}
+
+func TestKeysThatAreTogether(t *testing.T) {
+	for name, cfg := range map[string]config{
+		"together": {Together: true},
+		"many": {ReadMany: func(_ context.Context, keys []string, told func(string, int, error)) {
+			for _, key := range keys {
+				told(key, 1, nil)
+			}
+		}},
+	} {
+		liveSpread(t, cfg, func(t *testing.T, d *dict, s *source) {
+			appendKeys(t, d, time.Second, "a", "b", "c")
+			pass(1500 * time.Millisecond)
+			for _, v := range d.Values() {
+				if v.Reads != 2 || !v.Next.Equal(s.start.Add(2*time.Second)) {
+					t.Errorf("%s: %+v", name, v)
+				}
+			}
+		})
+	}
+}
+
+func TestAnotherPeriodSpreadsKeysAnew(t *testing.T) {
+	liveSpread(t, config{}, func(t *testing.T, d *dict, s *source) {
+		appendKeys(t, d, time.Second, "a", "b", "c")
+		appendKeys(t, d, 10*time.Second, "a", "b", "c") // in the same moment
+		pass(10 * time.Second)
+		var next []time.Duration
+		for _, v := range d.Values() {
+			if v.Reads != 2 {
+				t.Errorf("%+v", v)
+			}
+			next = append(next, v.Next.Sub(s.start).Truncate(time.Second))
+		}
+		if want := []time.Duration{20 * time.Second, 16 * time.Second, 12 * time.Second}; !slices.Equal(next, want) {
+			t.Errorf("due after %v, want %v", next, want)
+		}
+	})
+}
+
+// How late 10,000 keys are read on this machine, one of which hangs: all at one moment, and spread over their period.
 func BenchmarkTenThousandKeysAndOneThatHangs(b *testing.B) {
+	b.Run("together", func(b *testing.B) { tenThousandKeys(b, true) })
+	b.Run("spread", func(b *testing.B) { tenThousandKeys(b, false) })
+}
+
+func tenThousandKeys(b *testing.B, together bool) {
+	b.Helper()
 	const keys, period = 10_000, 500 * time.Millisecond
 	hang := make(chan struct{})
-	d, err := polled.New(polled.Config[int, int]{Read: func(_ context.Context, key int) (int, error) {
+	d, err := polled.New(polled.Config[int, int]{Together: together, Read: func(_ context.Context, key int) (int, error) {
 		if key == 0 {
 			<-hang
 		}
@@ -877,6 +966,7 @@ func BenchmarkTenThousandKeysAndOneThatHangs(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	time.Sleep(2 * period) // the first reads are at once
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	var late []time.Duration

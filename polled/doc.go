@@ -11,7 +11,8 @@
 //	for key, temp := range d.All() { … }  // a snapshot
 //	for v := range d.Watch(ctx) { … }     // what changes
 //
-// Reads are anchored: read k of a key is due a whole number of periods after its Append, whatever each read took. Two
+// Reads are anchored: after the first one, which comes at once, those of a key are due a whole number of periods after each
+// other, whatever each read took; and those of many keys are spread over the period, unless Config.Together. Two
 // polling reads of a key never overlap; what was missed becomes one read and a count. Reads of different keys do not wait
 // for one another: a key whose source hangs costs one goroutine, and nothing else.
 //

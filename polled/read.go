@@ -38,7 +38,14 @@ func (d *Dict[K, V]) ring(e *entry[K, V], now time.Time) {
 		return
 	}
 	e.value.Delay = now.Sub(e.due)
-	due, missed := e.every.Next(e.due, now)
+	anchor, first := e.due, e.lead > 0
+	if first {
+		anchor, e.lead = anchor.Add(e.lead-e.every.Period()), 0
+	}
+	due, missed := e.every.Next(anchor, now)
+	if first && missed > 0 {
+		missed-- // a second read that is due before the first one begins is that one
+	}
 	e.due = due
 	e.value.Missed += missed
 	d.stats.Missed += missed
