@@ -98,6 +98,63 @@ func TestACronValueBecomesStale(t *testing.T) {
 	})
 }
 
+// The run of 00:01 takes until 00:08:30.
+func TestTheMissedRunsOfACronEntry(t *testing.T) {
+	for _, tt := range []struct {
+		missed schedule.Missed
+		want   []string // when its runs begin, each of which takes 10 s
+		count  int      // of those that were missed
+	}{
+		{schedule.Missed{}, []string{"1m0s", "8m30s", "9m0s"}, 6},
+		{schedule.Missed{Runs: schedule.MissedSkip}, []string{"1m0s", "8m30s", "9m0s"}, 6}, // that of 00:08 is not missed yet
+		{schedule.Missed{Runs: schedule.MissedAll, Most: 3}, []string{"1m0s", "8m30s", "8m40s", "8m50s", "9m0s"}, 4},
+		{
+			schedule.Missed{Runs: schedule.MissedAll},
+			[]string{"1m0s", "8m30s", "8m40s", "8m50s", "9m0s", "9m10s", "9m20s", "9m30s", "9m40s"},
+			0,
+		},
+		{schedule.Missed{Runs: schedule.MissedAll, Window: 2 * time.Minute}, []string{"1m0s", "8m30s", "8m40s", "9m0s"}, 5},
+	} {
+		quiet := master.Config{Event: func(master.Event) {}}
+		bubble(t, quiet, func(t *testing.T, h *house) {
+			h.cron("k", "* * * * *", master.Entry{Missed: tt.missed, Then: func(v master.Value) {
+				h.add("%v", v.At.Sub(midnight)-v.Ran)
+			}})
+			pass(time.Minute)
+			took := 7*time.Minute + 30*time.Second
+			for range tt.want {
+				pass(took)
+				h.let("k", ipc.Outcome{Ran: took})
+				if took = 10 * time.Second; h.running("k") == nil {
+					pass(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)))
+				}
+			}
+			h.expect(tt.want...)
+			if v, _ := h.Value("k"); v.Missed != tt.count {
+				t.Errorf("%+v: %d missed, want %d", tt.missed, v.Missed, tt.count)
+			}
+		})
+	}
+}
+
+func TestMissedRunsInAPauseAreOne(t *testing.T) {
+	bubble(t, master.Config{}, func(t *testing.T, h *house) {
+		h.set(func() { h.auto = true })
+		h.cron("k", "* * * * *", master.Entry{Missed: schedule.Missed{Runs: schedule.MissedAll}})
+		if err := h.Pause(0, "k"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Hour)
+		if err := h.Resume("k"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if n := len(h.started()); n != 1 {
+			t.Errorf("%d runs after the pause, want one for all", n)
+		}
+	})
+}
+
 func TestWatchTellsOfAStaleCronValue(t *testing.T) {
 	bubble(t, master.Config{}, func(t *testing.T, h *house) {
 		h.cron("k", "0 * * * *", master.Entry{})
@@ -203,7 +260,6 @@ func TestPlansThatAreRefused(t *testing.T) {
 		for _, e := range []master.Entry{
 			{Cron: daily, Every: time.Second},
 			{Cron: daily, Stagger: schedule.Stagger{Phase: 1}},
-			{Cron: daily, Missed: schedule.Missed{Runs: schedule.MissedAll}},
 			{Cron: daily, Missed: schedule.Missed{Window: -1}},
 			{Stagger: schedule.Stagger{Phase: 1}},
 			{Every: time.Second, Stagger: schedule.Stagger{Jitter: 2 * time.Second}},

@@ -24,7 +24,8 @@ type Entry struct {
 	// never overlap; one that is due meanwhile follows. nil: there is none.
 	Cron *schedule.Cron
 	// Missed says what becomes of runs of a Cron that were missed, because the machine slept, the clock was put forward or
-	// Run had not begun. The zero value makes one run of them; schedule.MissedAll is not for entries.
+	// Run had not begun. The zero value makes one run of them; those of schedule.MissedAll come one after another. What was due
+	// in a pause is one run in any case.
 	Missed schedule.Missed
 	// Expire is how old the value may become before it is no value any more. 0: it never expires.
 	Expire time.Duration
@@ -209,7 +210,7 @@ func (row *row) ring(c *core, now time.Time, fx *effects) {
 	}
 	due, missed, next := true, 0, time.Time{}
 	if p := e.plan(); p != nil {
-		due, missed, next = p.look(row.key, e.every, now)
+		due, missed, next = p.look(row.key, e.every, row.late, now)
 	} else if e.every.Period() > 0 {
 		next, missed = e.every.Next(c.time(e.due), now)
 	}

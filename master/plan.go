@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -12,6 +13,7 @@ type plan struct {
 	cron   *schedule.Cron // nil: it has a period, and stagger
 	missed schedule.Missed
 	cursor schedule.Cursor
+	owed   int // runs of times that went by, which come one after another: schedule.MissedAll
 
 	stagger schedule.Stagger
 	anchor  time.Time // when the next run is due; it begins up to stagger.Jitter later
@@ -28,8 +30,6 @@ func (e *Entry) checkPlan(every schedule.Every) error {
 		return errors.New("a period and a cron line exclude each other")
 	case e.Stagger != (schedule.Stagger{}):
 		return errors.New("a stagger goes with a period, not with a cron line")
-	case e.Missed.Runs == schedule.MissedAll:
-		return errors.New("the missed runs of an entry become one, or none")
 	}
 	return e.Missed.Check()
 }
@@ -52,14 +52,28 @@ func (p *plan) begin(key string, now time.Time) time.Time {
 	return p.rest(now)
 }
 
-// look says whether there is to be a run now, how many were missed, and when to look again; the zero time: never.
-func (p *plan) look(key string, every schedule.Every, now time.Time) (due bool, missed int, again time.Time) {
+// look says whether there is to be a run now, how many were missed, and when to look again; the zero time: never. Of what
+// was due while the entry was paused (late) there is one run.
+func (p *plan) look(key string, every schedule.Every, late bool, now time.Time) (due bool, missed int, again time.Time) {
 	if p.cron == nil {
 		p.anchor, missed = every.Next(p.anchor, now)
 		return true, missed, p.stagger.Begin(p.anchor, key)
 	}
 	times, missed := p.cursor.Look(schedule.ReadAt(now))
-	return len(times) > 0, missed, p.rest(now)
+	p.owed += len(times)
+	if late {
+		p.owed = min(p.owed, 1)
+	}
+	if most := cmp.Or(p.missed.Most, 10); p.owed > most { // they come faster than they end
+		missed, p.owed = missed+p.owed-most, most
+	}
+	if p.owed == 0 {
+		return false, missed, p.rest(now)
+	}
+	if p.owed--; p.owed > 0 {
+		return true, missed, now // when this one has ended
+	}
+	return true, missed, p.rest(now)
 }
 
 // rest is when to look at a cron line again: in 30 s at the latest, for the clock on the wall may be set.
