@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -31,8 +32,7 @@ func run(ctx context.Context, args []string) error {
 	each := f.Duration("each", 500*time.Millisecond, "about how long one turn measures")
 	only := f.String("only", "", "a regular expression: of the figures, those whose name it matches")
 	list := f.Bool("list", false, "print the names of the figures")
-	log := f.String("log", "", "a file that keeps what was measured; figures that are not measured now come from there")
-	doc := f.String("doc", "", "a Markdown page whose table is replaced")
+	doc := f.String("doc", "", "a page in Markdown, whose tables of the figures that are measured are replaced")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -48,6 +48,13 @@ func run(ctx context.Context, args []string) error {
 		if names.MatchString(fig.name) {
 			wanted = append(wanted, fig)
 		}
+	}
+	if len(wanted) == 0 {
+		var all []string
+		for _, fig := range figures {
+			all = append(all, fig.name)
+		}
+		return fmt.Errorf("-only %s: no figure is called so; they are %s", *only, strings.Join(all, ", "))
 	}
 	if *list {
 		for _, fig := range wanted {
@@ -65,18 +72,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	records, err := readLog(*log)
-	if err != nil {
-		return err
-	}
 	r := &runner{kit: kit, rounds: *rounds, each: *each, out: map[string]bool{}}
-	measured, err := r.all(ctx, wanted)
-	records = renewed(records, measured)
-	err = errors.Join(err, writeLog(*log, records))
-	table := tableOf(records, kit.notes())
-	fmt.Print(table)
+	records, err := r.all(ctx, wanted)
+	measured := pageOf(records, kit.notes())
+	fmt.Print(measured)
 	if err == nil && *doc != "" {
-		err = replaceTable(*doc, table)
+		err = renew(*doc, measured)
 	}
 	return err
 }

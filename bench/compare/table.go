@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -63,9 +60,15 @@ func isOurs(who string) bool { return strings.HasPrefix(who, "**") }
 
 func isLimit(who string) bool { return strings.HasPrefix(who, raw) || who == bare || who == bareMany }
 
-// tableOf is what was measured, as Markdown: for each figure everyone's value and its ratio to the limit and to the nearest
+// page is what was measured, as a page shows it.
+type page struct {
+	with   string            // with what: a line
+	tables map[string]string // by the title of the figure
+}
+
+// pageOf is what was measured, as Markdown: for each figure everyone's value and its ratio to the limit and to the nearest
 // peer, each as median (min–max) of the rounds.
-func tableOf(records []record, notes []string) string {
+func pageOf(records []record, notes []string) page {
 	of := map[string]turns{}
 	for _, r := range records {
 		if of[r.Figure] == nil {
@@ -76,15 +79,15 @@ func tableOf(records []record, notes []string) string {
 		}
 		of[r.Figure][r.Who][r.Round] = r.Value
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s. Each cell: median (min–max).\n", strings.Join(notes, "; "))
+	p := page{strings.Join(notes, "; ") + ". Each cell: median (min–max).\n", map[string]string{}}
 	for _, fig := range figures {
 		t := of[fig.name]
 		if t == nil {
 			continue
 		}
 		nearest := t.nearest(fig)
-		fmt.Fprintf(&b, "\n**%s** — goal %s\n\n| | %s | to the limit | to the nearest peer |\n|---|--:|--:|--:|\n", fig.title, fig.goal, fig.unit.name)
+		var b strings.Builder
+		fmt.Fprintf(&b, "| | %s | to the limit | to the nearest peer |\n|---|--:|--:|--:|\n", fig.unit.name)
 		for _, who := range t.order(fig) {
 			name := who
 			switch who {
@@ -99,8 +102,51 @@ func tableOf(records []record, notes []string) string {
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, shown(t.spread(who)), t.cell(who, fig.limit), peer)
 		}
+		p.tables[fig.title] = b.String()
+	}
+	return p
+}
+
+func (p page) String() string {
+	var b strings.Builder
+	b.WriteString(p.with)
+	for _, fig := range figures {
+		if t := p.tables[fig.title]; t != "" {
+			fmt.Fprintf(&b, "\n**%s** — goal %s\n\n%s", fig.title, fig.goal, t)
+		}
 	}
 	return b.String()
+}
+
+// takenWith begins the line of a table that was taken with something else than the others.
+const takenWith = "Taken with "
+
+// over is p, and of the figures that it does not have, those of an earlier page.
+func (p page) over(old page) page {
+	merged := page{old.with, maps.Clone(old.tables)}
+	if len(p.tables) == len(figures) || len(old.tables) == 0 {
+		merged.with = p.with
+	}
+	for title, table := range p.tables {
+		if merged.with != p.with {
+			table = takenWith + p.with + "\n" + table
+		}
+		merged.tables[title] = table
+	}
+	return merged
+}
+
+// readPage reads what String has written. Tables of figures that are no more are dropped.
+func readPage(text string) page {
+	p := page{tables: map[string]string{}}
+	parts := strings.Split(strings.Trim(text, "\n")+"\n", "\n**")
+	p.with = strings.TrimRight(parts[0], "\n") + "\n"
+	for _, part := range parts[1:] {
+		head, table, _ := strings.Cut(part, "\n\n")
+		title, _, _ := strings.Cut(head, "**")
+		p.tables[title] = strings.TrimRight(table, "\n") + "\n"
+	}
+	return p
 }
 
 // order is everyone who has a value, the best first.
@@ -160,67 +206,23 @@ func digits(x float64) string {
 	return fmt.Sprintf("%.2f%s", x, suffix)
 }
 
-// readLog reads what earlier runs have measured.
-func readLog(name string) (records []record, err error) {
-	if name == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(name) //nolint:gosec // the user names it
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	in := bufio.NewScanner(bytes.NewReader(text))
-	for n := 1; in.Scan(); n++ {
-		var r record
-		if err := json.Unmarshal(in.Bytes(), &r); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
-		}
-		records = append(records, r)
-	}
-	return records, in.Err()
-}
-
-// writeLog writes what is known now.
-func writeLog(name string, records []record) error {
-	if name == "" {
-		return nil
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	for _, r := range records {
-		if err := enc.Encode(r); err != nil {
-			return err
-		}
-	}
-	return os.WriteFile(name, b.Bytes(), 0o600)
-}
-
-// renewed is what was known before, but what has been measured again.
-func renewed(before, measured []record) []record {
-	again := map[string]bool{}
-	for _, r := range measured {
-		again[r.Figure] = true
-	}
-	kept := slices.DeleteFunc(slices.Clone(before), func(r record) bool { return again[r.Figure] })
-	return append(kept, measured...)
-}
-
 // The marks in a page between which its table stands.
 const (
 	tableBegins = "<!-- the table of make compare -->\n"
 	tableEnds   = "<!-- its end -->\n"
 )
 
-// replaceTable puts a table where a page has one.
-func replaceTable(page, table string) error {
-	text, err := os.ReadFile(page) //nolint:gosec // the user names it
+// renew puts what was measured where a page in Markdown has its tables, and keeps those of other figures.
+func renew(name string, measured page) error {
+	text, err := os.ReadFile(name) //nolint:gosec // the user names it
 	if err != nil {
 		return err
 	}
 	before, rest, begins := strings.Cut(string(text), tableBegins)
-	_, after, ends := strings.Cut(rest, tableEnds)
+	tables, after, ends := strings.Cut(rest, tableEnds)
 	if !begins || !ends {
-		return fmt.Errorf("%s has no place for the table: a line %q, and a line %q after it", page, strings.TrimSpace(tableBegins), strings.TrimSpace(tableEnds))
+		return fmt.Errorf("%s has no place for the table: a line %q, and a line %q after it", name, strings.TrimSpace(tableBegins), strings.TrimSpace(tableEnds))
 	}
-	return os.WriteFile(page, []byte(before+tableBegins+"\n"+table+"\n"+tableEnds+after), 0o644) //nolint:gosec // a page is for everybody
+	merged := measured.over(readPage(tables)).String()
+	return os.WriteFile(name, []byte(before+tableBegins+"\n"+merged+"\n"+tableEnds+after), 0o644) //nolint:gosec // a page is for everybody
 }

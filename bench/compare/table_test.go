@@ -20,7 +20,7 @@ func TestTableComparesRoundByRound(t *testing.T) {
 		{"pipelined-1", erlang, 3, 50},
 		{"pipelined-1", netRPC, 2, 10},
 	}
-	table := tableOf(records, []string{"2 CPUs"})
+	table := pageOf(records, []string{"2 CPUs"}).String()
 	for _, want := range []string{
 		"2 CPUs. Each cell",
 		"**64 B, pipelined, 1 worker** — goal ≥ 600 k",
@@ -39,9 +39,9 @@ func TestTableComparesRoundByRound(t *testing.T) {
 }
 
 func TestOfTimesTheLeastIsTheNearest(t *testing.T) {
-	table := tableOf([]record{
+	table := pageOf([]record{
 		{"sync", raw, 1, 8}, {"sync", rawBlocking, 1, 5}, {"sync", ours, 1, 10}, {"sync", imap, 1, 40}, {"sync", erlang, 1, 20},
-	}, nil)
+	}, nil).String()
 	want := "| raw pipe, descriptors that block | 5.00 | 0.62 × |  |\n" +
 		"| raw pipe (limit) | 8.00 |  |  |\n" +
 		"| **fandango** | 10.0 | 1.25 × | 0.50 × |\n" +
@@ -51,48 +51,85 @@ func TestOfTimesTheLeastIsTheNearest(t *testing.T) {
 	}
 }
 
-func TestWhatIsMeasuredAgainReplacesWhatWas(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "log")
-	before, err := readLog(name)
-	if err != nil || before != nil {
-		t.Fatalf("of a file that is not there: %v, %v", before, err)
-	}
-	all := renewed(before, []record{{"sync", raw, 1, 8}, {"4k", raw, 1, 9}})
-	all = renewed(all, []record{{"sync", raw, 1, 7}})
-	if err := writeLog(name, all); err != nil {
+func TestAPageKeepsTheTablesThatAreNotMeasured(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(name, []byte("before\n"+tableBegins+tableEnds+"after\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := readLog(name)
-	if want := []record{{"4k", raw, 1, 9}, {"sync", raw, 1, 7}}; err != nil || len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
-		t.Errorf("read %v, %v; want %v", got, err, want)
+	renewed := func(notes string, records ...record) string {
+		t.Helper()
+		if err := renew(name, pageOf(records, []string{notes})); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, before := strings.CutPrefix(string(text), "before\n"+tableBegins+"\n")
+		tables, after := strings.CutSuffix(tables, "\n"+tableEnds+"after\n")
+		if !before || !after {
+			t.Fatalf("what stands around the tables has changed:\n%s", text)
+		}
+		return tables
 	}
-	if err := os.WriteFile(name, []byte("{\"figure\":\"4k\"}\nno JSON\n"), 0o600); err != nil {
+	expect := func(got string, notes string, records ...record) {
+		t.Helper()
+		if want := pageOf(records, []string{notes}).String(); got != want {
+			t.Errorf("the page has\n%s\nwant\n%s", got, want)
+		}
+	}
+	sync, medium, again := record{"sync", raw, 1, 8}, record{"4k", raw, 1, 9}, record{"sync", raw, 1, 7}
+	expect(renewed("2 CPUs", sync), "2 CPUs", sync)
+	expect(renewed("2 CPUs", medium), "2 CPUs", sync, medium)
+	expect(renewed("2 CPUs", again), "2 CPUs", again, medium)
+
+	elsewhere := renewed("4 CPUs", sync)
+	for _, want := range []string{
+		"2 CPUs. Each cell: median (min–max).\n\n**64 B, one caller, p50, as placed** — goal ≤ 25 µs\n\n" +
+			"Taken with 4 CPUs. Each cell: median (min–max).\n\n| | µs |",
+		"**4 KiB, pipelined, 1 worker** — goal ≥ 0.6 × limit\n\n| | /s |",
+	} {
+		if !strings.Contains(elsewhere, want) {
+			t.Errorf("one figure from another machine: no %q in\n%s", want, elsewhere)
+		}
+	}
+	expect(renewed("2 CPUs", sync), "2 CPUs", sync, medium)
+
+	var all []record
+	for _, fig := range figures {
+		all = append(all, record{fig.name, fig.limit, 1, 5})
+	}
+	expect(renewed("8 CPUs", all...), "8 CPUs", all...)
+}
+
+// TestOurPageIsReadAsItIsWritten: else renewing one of its tables would lose the others.
+func TestOurPageIsReadAsItIsWritten(t *testing.T) {
+	text, err := os.ReadFile("../../docs/performance.md")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readLog(name); err == nil || !strings.Contains(err.Error(), "log:2:") {
-		t.Errorf("a broken line: %v", err)
+	name := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := renew(name, page{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(name); string(got) != string(text) || err != nil {
+		t.Errorf("the page has become %v\n%s", err, got)
 	}
 }
 
-func TestReplaceTable(t *testing.T) {
-	page := filepath.Join(t.TempDir(), "page.md")
-	if err := os.WriteFile(page, []byte("before\n"+tableBegins+"old\n"+tableEnds+"after\n"), 0o600); err != nil {
+func TestAPageWithoutAPlaceForTheTablesStaysAsItIs(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(name, []byte("no table\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"new\n", "newer\n"} {
-		if err := replaceTable(page, table); err != nil {
-			t.Fatal(err)
-		}
-		text, err := os.ReadFile(page)
-		if want := "before\n" + tableBegins + "\n" + table + "\n" + tableEnds + "after\n"; err != nil || string(text) != want {
-			t.Errorf("the page is %q, %v; want %q", text, err, want)
-		}
+	if err := renew(name, pageOf([]record{{"sync", raw, 1, 8}}, nil)); err == nil || !strings.Contains(err.Error(), "no place for the table") {
+		t.Errorf("renew = %v", err)
 	}
-	if err := os.WriteFile(page, []byte("no table\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := replaceTable(page, "t"); err == nil {
-		t.Error("a page without a place for it is no error")
+	if text, err := os.ReadFile(name); string(text) != "no table\n" || err != nil {
+		t.Errorf("the page is now %q, %v", text, err)
 	}
 }
 
