@@ -75,7 +75,7 @@ func (c Command) run(ctx context.Context) (Output, error) {
 		return none, ipc.Errorf(ipc.KindInput, "a command without a program")
 	}
 	// The system kills a process when the thread that started it ends, so the spawner outlives it.
-	spawner, stop := proc.NewSpawner(), make(chan struct{})
+	spawner, stop := proc.NewSpawner(1), make(chan struct{})
 	var spawning sync.WaitGroup
 	spawning.Go(func() { spawner.Run(stop) })
 	defer spawning.Wait()

@@ -34,6 +34,7 @@ func NewExec(cfg Config) (*Pool, error) {
 func (s *slot) execLoop() {
 	p := s.pool
 	w := newWorker(s, nil)
+	w.copies = make([]byte, 32<<10)
 	p.mu.Lock()
 	w.ready, w.open, p.ready = true, p.phase == running, true
 	s.worker, s.state, s.since = w, StateReady, time.Now()
@@ -103,7 +104,7 @@ func (w *worker) exec(c *call) {
 	out := &bounded{most: p.cfg.Limits.Size, rest: process.Kill}
 	w.stderr = stderrLog{}
 	var reading sync.WaitGroup
-	reading.Go(func() { _, _ = io.Copy(out, &source{f: process.Stdout}) })
+	reading.Go(func() { _, _ = io.CopyBuffer(out, &source{f: process.Stdout}, w.copies) })
 	reading.Go(w.listen)
 	aborted := p.aborted
 	graceOver := p.graceOver

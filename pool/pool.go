@@ -70,6 +70,9 @@ const (
 	ended
 )
 
+// mostSpawners is how many threads start processes, at most: one for each processor.
+const mostSpawners = 8
+
 // New checks cfg and makes a pool. It starts nothing. Tasks may be submitted from now on; they wait for Run.
 func New(cfg Config) (*Pool, error) {
 	cfg, err := withDefaults(cfg)
@@ -78,7 +81,7 @@ func New(cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		cfg:       cfg,
-		spawner:   proc.NewSpawner(),
+		spawner:   proc.NewSpawner(min(runtime.GOMAXPROCS(0), mostSpawners)),
 		draining:  make(chan struct{}),
 		graceOver: make(chan struct{}),
 		aborted:   make(chan struct{}),

@@ -21,16 +21,19 @@ const (
 
 // listen reads the worker's stderr to its end. It always reads, so that no worker ever waits for it.
 func (w *worker) listen() {
-	lines := bufio.NewReaderSize(&source{f: w.process.Stderr}, lineSize)
+	if w.lines == nil {
+		w.lines = bufio.NewReaderSize(nil, lineSize)
+	}
+	w.lines.Reset(&source{f: w.process.Stderr})
 	var limit limiter
 	for {
-		line, isPrefix, err := lines.ReadLine()
+		line, isPrefix, err := w.lines.ReadLine()
 		if err != nil {
 			return // its end, or the end of the process
 		}
 		text := strings.ToValidUTF8(string(line), "\uFFFD")
 		for isPrefix && err == nil { // the rest of a long line
-			line, isPrefix, err = lines.ReadLine()
+			line, isPrefix, err = w.lines.ReadLine()
 			limit.lost += len(line)
 		}
 		w.stderr.add(text)

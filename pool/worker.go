@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bufio"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,8 @@ type worker struct {
 
 	sent   counter // writes to stdin
 	stderr stderrLog
+	lines  *bufio.Reader // of listen; a slot that starts a process per task has one for all of them
+	copies []byte        // likewise, of what such a process writes to stdout; nil: another slot
 	text   limiter
 
 	patience *time.Timer // the watch's: how long it may take to end what it was asked to; nil: it was never asked

@@ -81,7 +81,7 @@ func (w Worker) call(ctx context.Context, task ipc.Task) (ipc.Raw, error) {
 
 	// The system kills a worker when the thread that started it ends, so the spawner outlives it; and no longer, so that
 	// nothing of a call stays behind.
-	spawner, stop := proc.NewSpawner(), make(chan struct{})
+	spawner, stop := proc.NewSpawner(1), make(chan struct{})
 	var spawning sync.WaitGroup
 	spawning.Go(func() { spawner.Run(stop) })
 	defer spawning.Wait()

@@ -1,6 +1,6 @@
 // Package proc is the only room that starts, signals and waits for processes.
 //
-// A [Spawner] starts them, all from one goroutine that is locked to its thread; a [Process] is one of them with its
+// A [Spawner] starts them, all from goroutines that are locked to their threads; a [Process] is one of them with its
 // three pipes and its process group. The order of an end is always the same, and this package exists to make it hold:
 // the leader ends ([Process.Exited]), what it wrote is read, the rest of its group is killed, and only then is the
 // leader reaped ([Process.Reap]); so no signal ever goes to a number that the system has given to somebody else.
@@ -33,25 +33,35 @@ type Spec struct {
 }
 
 // Spawner starts processes. A parent-death signal is sent when the thread that started the child ends, not when the
-// process does; so all starts happen on one thread that lives as long as the Spawner runs.
+// process does; so all starts happen on threads that live as long as the Spawner runs.
 type Spawner struct {
-	starts chan start
-	ended  chan struct{}
+	threads int
+	starts  chan start
+	ended   chan struct{}
+
+	mu    sync.Mutex // guards found
+	found found
 }
 
+// found is where a program was found, when, and in which PATH.
+type found struct {
+	name, path, in string
+	at             time.Time
+}
+
+// foundFor is how long a place in the PATH is believed: that has many directories, and a process per task looks often.
+const foundFor = time.Second
+
+// start asks a thread for what has to be the thread's: all else has been prepared.
 type start struct {
-	spec  Spec
-	reply chan<- started // 1-buffered
+	cmd   *exec.Cmd
+	reply chan<- error // 1-buffered
 }
 
-type started struct {
-	process *Process
-	err     error
-}
-
-// NewSpawner makes a Spawner; it starts nothing until Run.
-func NewSpawner() *Spawner {
-	return &Spawner{starts: make(chan start), ended: make(chan struct{})}
+// NewSpawner makes a Spawner that starts so many processes side by side, at least 1: a thread waits until the child has
+// become the program that it is to be. It starts nothing until Run.
+func NewSpawner(threads int) *Spawner {
+	return &Spawner{threads: max(1, threads), starts: make(chan start), ended: make(chan struct{})}
 }
 
 // ErrSpawnerEnded is the error of a Start whose Spawner no longer runs.
@@ -60,13 +70,26 @@ var ErrSpawnerEnded = errors.New("the spawner has ended")
 // Run serves Start until stop is closed. Close it only when every process has been reaped: the system kills those that
 // are left when Run returns.
 func (s *Spawner) Run(stop <-chan struct{}) {
-	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	defer close(s.ended)
+	var serving sync.WaitGroup
+	for range s.threads {
+		serving.Go(func() { s.serve(stop) })
+	}
+	serving.Wait()
+}
+
+// serve starts what it is asked to, on a thread of its own.
+func (s *Spawner) serve(stop <-chan struct{}) {
+	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	for {
 		select {
 		case r := <-s.starts:
-			p, err := startOnThisThread(r.spec)
-			r.reply <- started{p, err}
+			r.reply <- startAccounted(func() (int, error) {
+				if err := r.cmd.Start(); err != nil {
+					return 0, err
+				}
+				return r.cmd.Process.Pid, nil
+			})
 		case <-stop:
 			return
 		}
@@ -75,14 +98,46 @@ func (s *Spawner) Run(stop <-chan struct{}) {
 
 // Start starts a process in a session of its own, with pipes for its stdin, stdout and stderr and no other descriptor.
 func (s *Spawner) Start(spec Spec) (*Process, error) {
-	reply := make(chan started, 1)
-	select {
-	case s.starts <- start{spec, reply}:
-	case <-s.ended:
-		return nil, ErrSpawnerEnded
+	look := false
+	for begun := time.Now(); ; {
+		p, err := s.startOnce(spec, look)
+		switch {
+		case errors.Is(err, os.ErrNotExist) && !look:
+			look = true // it may have moved to another directory
+		// A program that was just written may still be open for writing in a child that another thread is forking
+		// (golang/go#22315): that passes.
+		case errors.Is(err, syscall.ETXTBSY) && time.Since(begun) < textBusy:
+			<-time.After(10 * time.Millisecond)
+		default:
+			return p, err
+		}
 	}
-	r := <-reply
-	return r.process, r.err
+}
+
+// command prepares a command. Where its program is it knows from last time, unless that is long ago or it is to look.
+func (s *Spawner) command(words []string, look bool) *exec.Cmd {
+	in := os.Getenv("PATH")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := &s.found; !look && f.name == words[0] && f.in == in && time.Since(f.at) < foundFor {
+		return &exec.Cmd{Path: f.path, Args: words}
+	}
+	cmd := exec.Command(words[0], words[1:]...)
+	if cmd.Err == nil {
+		s.found = found{words[0], cmd.Path, in, time.Now()}
+	}
+	return cmd
+}
+
+// onThread has one of the spawner's threads start a command.
+func (s *Spawner) onThread(cmd *exec.Cmd) error {
+	reply := make(chan error, 1)
+	select {
+	case s.starts <- start{cmd, reply}:
+	case <-s.ended:
+		return ErrSpawnerEnded
+	}
+	return <-reply
 }
 
 // Find tells in words why a program cannot be started, before anything is. Nil is no promise that it can.
@@ -123,19 +178,7 @@ var widePipes atomic.Int32
 // textBusy bounds the retries of a start whose program is being written at that moment.
 const textBusy = time.Second
 
-func startOnThisThread(spec Spec) (*Process, error) {
-	for begun := time.Now(); ; {
-		p, err := startOnce(spec)
-		// A program that was just written may still be open for writing in a child that another thread is forking
-		// (golang/go#22315): that passes.
-		if !errors.Is(err, syscall.ETXTBSY) || time.Since(begun) > textBusy {
-			return p, err
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-}
-
-func startOnce(spec Spec) (p *Process, err error) {
+func (s *Spawner) startOnce(spec Spec, look bool) (p *Process, err error) {
 	command, confine := spec.Command, spec.Confine
 	var group *cgroup
 	if spec.Cgroup != "" {
@@ -154,9 +197,8 @@ func startOnce(spec Spec) (p *Process, err error) {
 			return nil, fmt.Errorf("start %s: %w", spec.Command[0], err)
 		}
 	}
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env, cmd.Dir = spec.Env, spec.Dir
-	cmd.SysProcAttr = attributes()
+	cmd := s.command(command, look)
+	cmd.Env, cmd.Dir, cmd.SysProcAttr = spec.Env, spec.Dir, attributes()
 	if group != nil {
 		entered, err := group.enter(cmd.SysProcAttr)
 		if err != nil {
@@ -173,23 +215,13 @@ func startOnce(spec Spec) (p *Process, err error) {
 		}
 	}()
 	for i := range theirs {
-		r, w, err := os.Pipe()
-		if err != nil {
+		if theirs[i], ours[i], err = pipe(i == 0); err != nil {
 			return nil, fmt.Errorf("start %s: %w", spec.Command[0], err)
-		}
-		theirs[i], ours[i] = w, r
-		if i == 0 {
-			theirs[i], ours[i] = r, w
 		}
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs[0], theirs[1], theirs[2]
 	begun := time.Now()
-	err = startAccounted(func() (int, error) {
-		if err := cmd.Start(); err != nil {
-			return 0, err
-		}
-		return cmd.Process.Pid, nil
-	})
+	err = s.onThread(cmd)
 	if err != nil {
 		return nil, group.explain(explain(spec, err))
 	}

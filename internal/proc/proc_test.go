@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -62,7 +63,7 @@ func TestMain(m *testing.M) {
 func spawner(t *testing.T) *proc.Spawner {
 	t.Helper()
 	proctest.NoLeftovers(t)
-	s, stop := proc.NewSpawner(), make(chan struct{})
+	s, stop := proc.NewSpawner(2), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Run(stop) })
 	t.Cleanup(func() { close(stop); wg.Wait() })
@@ -200,6 +201,51 @@ func TestStartErrorsSayWhy(t *testing.T) { // O01, O02, O03, O04
 	}
 }
 
+// TestAProgramThatMovesIsFoundAgain: where it was found is kept for a second, but nobody is to notice.
+func TestAProgramThatMovesIsFoundAgain(t *testing.T) {
+	s, first, second := spawner(t), t.TempDir(), t.TempDir()
+	t.Setenv("PATH", first+string(os.PathListSeparator)+second)
+	start := func() (int, error) {
+		p, err := s.Start(proc.Spec{Command: []string{"moving"}})
+		if err != nil {
+			return 0, err
+		}
+		return p.Reap().Code, nil
+	}
+	write := func(dir, script string) {
+		if err := os.WriteFile(filepath.Join(dir, "moving"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(first, "#!/bin/sh\nexit 1\n")
+	for range 2 {
+		if code, err := start(); code != 1 || err != nil {
+			t.Fatalf("exit code %d, %v; want 1", code, err)
+		}
+	}
+	if err := os.Rename(filepath.Join(first, "moving"), filepath.Join(second, "moving")); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := start(); code != 1 || err != nil {
+		t.Errorf("moved: exit code %d, %v; want 1", code, err)
+	}
+	if err := os.Remove(filepath.Join(second, "moving")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start(); !errors.Is(err, os.ErrNotExist) && !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("removed: %v, want that it is not there", err)
+	}
+	write(first, "#!/bin/sh\nexit 2\n")
+	if code, err := start(); code != 2 || err != nil {
+		t.Errorf("back: exit code %d, %v; want 2", code, err)
+	}
+	write(second, "#!/bin/sh\nexit 3\n")
+	t.Setenv("PATH", second)
+	if code, err := start(); code != 3 || err != nil {
+		t.Errorf("in another PATH: exit code %d, %v; want 3", code, err)
+	}
+}
+
 func TestFailedStartLeaksNothing(t *testing.T) { // O08
 	s := spawner(t)
 	before, _ := os.ReadDir("/proc/self/fd")
@@ -214,7 +260,7 @@ func TestFailedStartLeaksNothing(t *testing.T) { // O08
 }
 
 func TestStartAfterTheEnd(t *testing.T) {
-	s, stop := proc.NewSpawner(), make(chan struct{})
+	s, stop := proc.NewSpawner(2), make(chan struct{})
 	close(stop)
 	s.Run(stop)
 	if _, err := s.Start(proc.Spec{Command: []string{"/bin/true"}}); !errors.Is(err, proc.ErrSpawnerEnded) {

@@ -71,12 +71,75 @@ func marked(pid int, variable string) bool {
 	return false
 }
 
-// Orphans that are to be ended as they come: only in a program whose main has asked for it.
-var orphans struct {
+// orphans are to be ended as they come: only in a program whose main has asked for it.
+var orphans account
+
+// account knows our own processes, so that a look at the children never takes one of ours for an orphan. A start takes
+// long, for the child has to become another program, and the lock is not held meanwhile: a child that may be that of a
+// start under way is only suspected, until all the starts are over that had begun when it was first seen.
+type account struct {
 	sync.Mutex
-	adopted bool
-	stuck   map[int]struct{} // orphans that a kill has not ended
-	ours    map[int]struct{} // processes that were started here and are not reaped yet
+	adopted  bool
+	stuck    map[int]struct{} // orphans that a kill has not ended
+	ours     map[int]struct{} // processes that were started here and are not reaped yet
+	begun    int              // how many starts have begun
+	starting map[int]struct{} // the numbers of those that are not over
+	suspects map[int]int      // children that nobody has started, as far as is known, and the starts that had begun
+}
+
+// begin needs the lock. A start begins, which is called number.
+func (a *account) begin() (number int) {
+	if a.starting == nil {
+		a.starting = map[int]struct{}{}
+	}
+	a.begun++
+	a.starting[a.begun] = struct{}{}
+	return a.begun
+}
+
+// over needs the lock. A start has brought a process, or has failed.
+func (a *account) over(number, pid int, err error) {
+	delete(a.starting, number)
+	switch {
+	case !a.adopted:
+	case err != nil:
+		clear(a.suspects) // its child, if it came to that, was reaped, and the number is free
+	default:
+		a.ours[pid] = struct{}{}
+		delete(a.suspects, pid)
+	}
+}
+
+// strangers needs the lock. Of our children it returns those that no start has brought, and suspects those of which that is
+// not certain.
+func (a *account) strangers(children []int) (strangers []int) {
+	suspects := map[int]int{}
+	for _, pid := range children {
+		if _, ours := a.ours[pid]; ours {
+			continue
+		}
+		begun, known := a.suspects[pid]
+		if !known {
+			begun = a.begun
+		}
+		if a.underWay(begun) {
+			suspects[pid] = begun
+		} else {
+			strangers = append(strangers, pid)
+		}
+	}
+	a.suspects = suspects
+	return strangers
+}
+
+// underWay needs the lock. It says whether one of the first so many starts is not over.
+func (a *account) underWay(first int) bool {
+	for number := range a.starting {
+		if number <= first {
+			return true
+		}
+	}
+	return false
 }
 
 // AdoptOrphans makes this process the parent of what its workers leave behind when they end, wherever it has put itself,
@@ -95,14 +158,17 @@ func AdoptOrphans() error {
 	return nil
 }
 
-// startAccounted and waitAccounted keep account of our own processes. A start and its entry, and a wait and its removal,
-// happen under one lock, so that a look at the children never takes one of ours for an orphan.
+// startAccounted and waitAccounted keep the account. A wait and its removal happen under one lock.
 func startAccounted(start func() (pid int, err error)) error {
 	orphans.Lock()
-	defer orphans.Unlock()
+	number := orphans.begin()
+	orphans.Unlock()
 	pid, err := start()
-	if err == nil && orphans.adopted {
-		orphans.ours[pid] = struct{}{}
+	orphans.Lock()
+	defer orphans.Unlock()
+	orphans.over(number, pid, err)
+	if len(orphans.suspects) > 0 { // the reap that saw them left them to us
+		endOrphans()
 	}
 	return err
 }
@@ -122,10 +188,7 @@ func waitAccounted(pid int, wait func() error) error {
 func endOrphans() {
 	for range 100 { // an orphan may have children of its own, which come to us when it ends
 		strangers := 0
-		for _, pid := range adopted() {
-			if _, ours := orphans.ours[pid]; ours {
-				continue
-			}
+		for _, pid := range orphans.strangers(adopted()) {
 			strangers++
 			_ = unix.Kill(pid, unix.SIGKILL) // it is our child and not reaped: the number is its own
 			if !reaped(pid) {
