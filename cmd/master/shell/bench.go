@@ -87,7 +87,7 @@ type count int
 func (c *count) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
-		return fmt.Errorf("%q is no number of tasks: 1 or more", Safe(s))
+		return fmt.Errorf("%q is no number of tasks: 1 or more, in digits", Safe(s))
 	}
 	*c = count(n)
 	return nil
