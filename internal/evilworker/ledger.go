@@ -64,10 +64,10 @@ func ReadLedger(path string, f func(Entry)) error {
 	in := bufio.NewReader(file)
 	for number := 1; ; number++ {
 		line, err := in.ReadString('\n')
-		if err == io.EOF && line == "" { //nolint:errorlint // what ReadString itself returns
+		if err == io.EOF && line == "" { // what ReadString itself returns
 			return nil
 		}
-		if err != nil && err != io.EOF { //nolint:errorlint // the same
+		if err != nil && err != io.EOF {
 			return fmt.Errorf("%s:%d: %w", path, number, err)
 		}
 		line = strings.TrimSuffix(line, "\n")
