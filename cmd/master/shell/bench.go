@@ -31,7 +31,7 @@ What is measured is the whole road: the task is handed over, written, run by a w
 are started, and a tenth as many tasks run, before that.
 
   sync       one caller, who waits for each answer: p50, p90, p99, max
-  pipelined  all tasks are handed over, up to 16 384 or 64 MiB at once, and all answers awaited; times are those of each
+  pipelined  all tasks are handed over, up to 8 192 or 64 MiB at once, and all answers awaited; times are those of each
              16th task, its wait for a worker included
 
   master bench
