@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 r"""A worker in Python's standard library alone: one JSON array a line, down and up.
 
-    $ printf 'add 2 3\nmean 1 2 6\ncrash\n' | master run -k -j 1 --wire json -- python3 examples/worker.py
+    $ printf 'add 2 3\nmean 1 2 6\ncrash\n' | master run -k -j 1 --wire json -- python3 examples/worker.py 2>messages
     add 2 3     5
     mean 1 2 6  3.0
-    …
+    $ grep FAILED messages
     master: FAILED crash: its worker died (exit code 3)
-    …
     $ master run -q --csv --named --wire json -t chill -o raw testdata/seattle-weather.csv -- \
     python3 examples/worker.py | sort -t , -k 2 -g | head -n 1
     ["2014-02-05",-12.8]
