@@ -214,6 +214,7 @@ func (s *server) write(req *request, result any, err error) error {
 		s.held = false
 		return s.enc.Flush()
 	}
+	s.enc.Keep() // a value may be in the buffer that the next request is read into
 	s.held = true
 	switch {
 	case s.armed:

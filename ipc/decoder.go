@@ -15,11 +15,12 @@ type Request struct {
 	Options Raw // as Args: for a worker that claims options, mostly a [RequestOptions]
 }
 
-// Answer is a message up from a worker. Its bytes are valid until the decoder reads again.
+// Answer is a message up from a worker. Its bytes are valid until the decoder reads again, but for those of a large value.
 type Answer struct {
 	Key   []byte // valid UTF-8
 	Value Raw    // nil when Err is set
 	Err   *Error // of kind task, unless the worker is one of ours and says input or timeout
+	Given bool   // the Value is the receiver's: the decoder has made a buffer for it alone, and forgotten that
 }
 
 // DecoderConfig says what a Decoder reads. The zero value reads msgpack within the default limits, and drops text.
@@ -33,8 +34,8 @@ type DecoderConfig struct {
 	Text func([]byte)
 }
 
-// Decoder reads messages, many from one Read. Its buffer grows only as bytes arrive, and a large one is given back. It
-// is for one goroutine at a time.
+// Decoder reads messages, many from one Read. Its buffer grows only as bytes arrive; a large one is given back, or goes to
+// whoever receives the answer that fills it. It is for one goroutine at a time.
 type Decoder struct {
 	r   io.Reader
 	cfg DecoderConfig
@@ -46,8 +47,11 @@ type Decoder struct {
 	first, second, third Raw
 
 	buf     []byte
-	pos     int   // what is before it has been handed out
-	readErr error // what Read gave with the last bytes, for when they are used up
+	pos     int    // what is before it has been handed out
+	small   []byte // the buffer of messages that are not large; buf is this one, or a large one
+	bulky   bool   // the last answer had a buffer of its own
+	largest int    // bytes of the largest message that has come whole
+	readErr error  // what Read gave with the last bytes, for when they are used up
 
 	scanner Scanner
 	scanned int // how far the message at pos is scanned; 0: none has begun
@@ -121,7 +125,7 @@ func (d *Decoder) AnswerNow() (a Answer, ok bool, err error) {
 // answer is the message that was found.
 func (d *Decoder) answer() (Answer, error) {
 	if d.second.IsNil() {
-		return Answer{Key: d.key, Value: d.first}, nil
+		return Answer{Key: d.key, Value: d.first, Given: d.give()}, nil
 	}
 	if !d.first.IsNil() {
 		d.err = Errorf(KindProtocol, "the answer of key %.40q has a value and an error, so it echoes requests: is it cat?", d.key)
@@ -139,8 +143,26 @@ func (d *Decoder) answer() (Answer, error) {
 // Keep makes the Raws of the last message valid for good: the decoder goes on in another buffer.
 func (d *Decoder) Keep() {
 	d.buf = append(make([]byte, 0, max(smallBuffer, len(d.unread()))), d.unread()...)
-	d.pos = 0
+	d.pos, d.small = 0, nil
 	d.parsed, d.arena = nil, nil
+}
+
+// give leaves the buffer to the value that was found, if that is most of it, and goes on in the small one.
+func (d *Decoder) give() bool {
+	d.bulky = d.cfg.Wire != JSON && cap(d.buf) > smallBuffer && len(d.first) >= cap(d.buf)/2
+	if !d.bulky || len(d.unread()) > smallBuffer {
+		return false
+	}
+	d.useSmall()
+	return true
+}
+
+// useSmall goes on in the small buffer.
+func (d *Decoder) useSmall() {
+	if cap(d.small) == 0 {
+		d.small = make([]byte, 0, smallBuffer)
+	}
+	d.buf, d.pos = d.small[:copy(d.small[:smallBuffer], d.unread())], 0
 }
 
 // next finds the next message; text is allowed before an answer.
@@ -180,10 +202,14 @@ func (d *Decoder) fill(answer bool) error {
 		return err
 	}
 	d.makeRoom()
+	room := d.buf[len(d.buf):cap(d.buf)]
+	if d.bulky && len(d.buf) == 0 { // the next one may be large, too: read it to where it shall be
+		room = room[:min(len(room), peek)]
+	}
 	for range 100 {
-		n, err := d.r.Read(d.buf[len(d.buf):cap(d.buf)])
-		if n < 0 || n > cap(d.buf)-len(d.buf) {
-			return d.die("the reader says that it read %d bytes into %d", n, cap(d.buf)-len(d.buf))
+		n, err := d.r.Read(room)
+		if n < 0 || n > len(room) {
+			return d.die("the reader says that it read %d bytes into %d", n, len(room))
 		}
 		d.buf = d.buf[:len(d.buf)+n]
 		if n > 0 || err == io.EOF {
@@ -197,18 +223,29 @@ func (d *Decoder) fill(answer bool) error {
 	return io.ErrNoProgress
 }
 
-// makeRoom moves what is unread to the start of a buffer that has room behind it.
+// peek is what is read of a message where large ones come, before there is a buffer for it; and what a buffer that is made
+// for a message has beyond it.
+const peek = 4 << 10
+
+// makeRoom moves what is unread to the start of a buffer that has room behind it: for the whole message at once, as far as
+// what it announces is believed. That is four times what has come of it, or the size of one that has come whole.
 func (d *Decoder) makeRoom() {
 	if cap(d.arena) > largeBuffer {
 		d.arena = nil
 	}
 	d.parsed = d.arena[:0]
 	rest := d.unread()
+	size, grow := max(smallBuffer, 2*len(rest)), len(rest) == cap(d.buf)
+	if d.scanned > 0 && d.scanner.least > uint64(cap(d.buf)) {
+		least := int(d.scanner.least)
+		size = max(size, min(least, max(4*len(rest), d.largest))+peek)
+		grow = grow || least <= d.largest && cap(d.buf) <= smallBuffer
+	}
 	switch {
-	case cap(d.buf) > largeBuffer && len(rest) <= smallBuffer/2:
-		d.buf = append(make([]byte, 0, smallBuffer), rest...)
-	case len(rest) == cap(d.buf):
-		d.buf = append(make([]byte, 0, max(smallBuffer, 2*cap(d.buf))), rest...)
+	case cap(d.buf) == 0, cap(d.buf) > largeBuffer && len(rest) <= smallBuffer/2 && !grow:
+		d.useSmall()
+	case grow:
+		d.buf = append(make([]byte, 0, size), rest...)
 	case d.pos > 0:
 		d.buf = d.buf[:copy(d.buf, rest)]
 	}

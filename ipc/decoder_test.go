@@ -312,7 +312,7 @@ func TestTheBufferFollowsTheBytes(t *testing.T) {
 	if err := errors.Join(e.Answer("large", large), e.Answer("k", nil), e.Flush()); err != nil {
 		t.Fatal(err)
 	}
-	if cap(e.buf) != 0 {
+	if cap(e.buf) > 2*smallBuffer {
 		t.Errorf("the encoder keeps %d bytes", cap(e.buf))
 	}
 	reads := 0

@@ -21,7 +21,8 @@ const (
 
 var reserved = []string{KeyHello, KeyBind, KeyCancel, KeyAlive, KeyProgress}
 
-// Task is one piece of work: run Target with Args and call the result Key. Fandango's tuple (key, target, args).
+// Task is one piece of work: run Target with Args and call the result Key. Fandango's tuple (key, target, args). A runner
+// does not copy Target and Args: they must not change before the task has its outcome.
 type Task struct {
 	Key    string // names the result; valid UTF-8 of at most MaxKey bytes
 	Target Raw    // what to run: mostly a string, the name of a function or an expression

@@ -27,6 +27,7 @@ func (d *Decoder) nextTuple(answer bool) bool {
 		d.second, d.third = split(d.second)
 	}
 	d.pos += d.scanned
+	d.largest = max(d.largest, d.scanned)
 	d.scanned = 0
 	return true
 }

@@ -117,3 +117,24 @@ func TestIdempotentTasksOfAWorkerThatDoesNotBatch(t *testing.T) {
 		t.Errorf("Do = %s, %v", got, err)
 	}
 }
+
+// TestHeldAnswersKeepTheirValues: what is written with a later answer is not what the worker has read meanwhile.
+func TestHeldAnswersKeepTheirValues(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 1, Command: proctest.Command("echoer"), Env: os.Environ()})
+	warmUp(t, p, 500)
+	var all sync.WaitGroup
+	for i := range 300 {
+		size := 20_000 + 1000*(i%50) // some of them large
+		all.Add(1)
+		want := strings.Repeat(strconv.Itoa(i%10), size)
+		if err := p.Submit(t.Context(), idempotent(task(t, strconv.Itoa(i), "echo", want)), func(o ipc.Outcome) {
+			defer all.Done()
+			if got, ok := o.Value.Text(); o.Err != nil || !ok || got != want {
+				t.Errorf("task %d of %d bytes: another value, or %v", i, size, o.Err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.Wait()
+}

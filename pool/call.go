@@ -20,14 +20,16 @@ type call struct {
 	outcome chan ipc.Outcome // 1-buffered: what a caller of Do waits for; nil: it was submitted
 	own     bool             // it is for one worker alone, and goes with it
 
-	// Guarded by pool.mu until state is callFinished; from then on nobody writes them.
+	// Guarded by pool.mu until state is callFinished; from then on nobody writes them, but for lent and owed.
 	here     bool // its caller is about to wait for it, and can read its worker's answers meanwhile
 	reads    bool // and is to do so
 	written  bool // its worker's writer has it, or has written it
+	lent     bool // and still needs the task's bytes
 	batch    bool // its answer may share a write with others
 	exact    bool // it must not: a worker has died that may have run it, and the next one shall show whether by it
 	state    callState
 	on       *worker     // the worker that has it
+	owed     func()      // tells its outcome once the writer needs the task's bytes no more
 	mark     int64       // where its tuple begins in what is written to that worker; the writer's
 	begun    time.Time   // when it became the one that the worker runs; zero before
 	clock    *time.Timer // of this run's timeout; nil without one
@@ -102,9 +104,14 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 		p.waiting--
 	}
 	c.state = callFinished // its place, in a queue or behind another one on a worker, is skipped when its turn comes
-	attempts := c.attempts
+	o := ipc.Outcome{Err: why, Attempts: c.attempts, Queued: time.Since(c.queued)}
+	if c.lent {
+		c.on.owe(c, o)
+		p.mu.Unlock()
+		return
+	}
 	p.mu.Unlock()
-	c.finish(ipc.Outcome{Err: why, Attempts: attempts, Queued: time.Since(c.queued)})
+	c.finish(o)
 }
 
 // timeout bounds each of its runs; 0 or less: nothing does.

@@ -204,9 +204,9 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 		c.mark = mark
 		more = true
 	}
-	bundles(calls, func(b *bundle, n int) { b.release(w.pool, n) })
 	w.sent.atOnce = atOnce
-	err := w.out.Flush()
+	err := w.flush()
+	bundles(calls, func(b *bundle, n int) { b.release(w.pool, n) })
 	switch {
 	case err == nil:
 		return more
@@ -219,6 +219,57 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 		}
 	}
 	return false
+}
+
+// flush writes what the encoder has. Large values are written from where they are: so whoever has submitted them is told
+// nothing before that is over, and may then do with them as he likes. It needs w.writing.
+func (w *worker) flush() error {
+	defer w.handBack()
+	if !w.lender {
+		w.out.Keep()
+	}
+	for {
+		err := w.out.Flush()
+		if w.sent.atOnce || !errors.Is(err, os.ErrDeadlineExceeded) || isClosed(w.gone) {
+			return err
+		}
+		w.out.Keep() // somebody waits to be told, and the worker may not be reading
+		w.handBack()
+		if isClosed(w.gone) { // and handBack may have undone the deadline that says so
+			return err
+		}
+	}
+}
+
+// owe needs pool.mu. The writer tells o once it has handed back the bytes that c has lent to it, which is soon: it is called
+// away from a write that waits.
+func (w *worker) owe(c *call, o ipc.Outcome) {
+	c.owed = func() { c.finish(o) }
+	_ = w.process.Stdin.SetWriteDeadline(time.Unix(1, 0))
+}
+
+// handBack says that the writer needs no bytes of its calls any more, and tells those that have waited for that. It needs
+// w.writing.
+func (w *worker) handBack() {
+	if len(w.lent) == 0 {
+		return
+	}
+	w.pool.mu.Lock()
+	var owed []func()
+	for _, c := range w.lent {
+		if c.lent = false; c.owed != nil {
+			owed = append(owed, c.owed)
+		}
+	}
+	if len(owed) > 0 {
+		_ = w.process.Stdin.SetWriteDeadline(time.Time{})
+	}
+	w.pool.mu.Unlock()
+	clear(w.lent)
+	w.lent = w.lent[:0]
+	for _, tell := range owed {
+		tell()
+	}
 }
 
 // widen widens the pipes of a worker whose traffic is large. It needs w.writing.
@@ -243,6 +294,7 @@ var mayShare = mustEncode(ipc.RequestOptions{Batch: true})
 func (w *worker) nextCalls(atOnce bool) []*call {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
+	w.forget()
 	if !atOnce && w.open {
 		w.fill()
 	}
@@ -254,6 +306,9 @@ func (w *worker) nextCalls(atOnce bool) []*call {
 			break
 		}
 		c.written = true
+		if c.lent = w.lender && c.size() > ipc.LargeValue; c.lent {
+			w.lent = append(w.lent, c)
+		}
 		c.batch = c.task.Idempotent && !c.exact && !c.own && w.claims.Batch && w.claims.Options && !w.slot.canary
 		calls = append(calls, c)
 	}
@@ -261,6 +316,27 @@ func (w *worker) nextCalls(atOnce bool) []*call {
 	bundles(calls, func(b *bundle, n int) { b.held.Add(int32(n)) }) //nolint:gosec // not many
 	w.beginHead()
 	return calls
+}
+
+// forget needs pool.mu. It takes out the calls that were withdrawn before they were written: their bytes are their callers'
+// again.
+func (w *worker) forget() {
+	withdrawn := false
+	for i := w.handed; i < w.flight.n; i++ {
+		if c := w.flight.at(i); c.state == callFinished {
+			withdrawn = true
+			w.ahead -= c.size()
+		}
+	}
+	if !withdrawn {
+		return
+	}
+	w.flight.keep(func(c *call) bool { return c.written || c.state != callFinished })
+	if w.flight.n == 0 {
+		w.fill()
+		w.hold()
+		w.poke()
+	}
 }
 
 // refuse finishes a call that does not fit the wire, or may not run; the worker never saw it.

@@ -191,7 +191,8 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// Submit gives t to a worker, or lets it wait for one; see [ipc.Runner].
+// Submit gives t to a worker, or lets it wait for one; see [ipc.Runner]. What t points to is not copied: it must not change
+// before the outcome, and may then, also when the task was withdrawn.
 func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
 	return p.submit(ctx, &call{pool: p, task: t, done: done, queued: time.Now()})
 }

@@ -73,6 +73,7 @@ type heard struct {
 	ran       time.Duration
 	withdrawn bool // the call has an outcome already
 	asked     bool // the worker had been asked to end it: whatever it says, it may be half of a value
+	lent      bool // the writer still needs the call's bytes
 }
 
 // hear waits for an answer, and takes all those that have come with it.
@@ -133,8 +134,13 @@ func (w *worker) answer(answers []heard) (err error) {
 		w.send()
 	}
 	for i := range answers[:n] {
-		if h := &answers[i]; !h.withdrawn {
-			h.call.finish(w.outcome(h))
+		h := &answers[i]
+		if h.withdrawn {
+			continue
+		}
+		o := w.outcome(h)
+		if h.withdrawn = h.lent && w.owes(h.call, o); !h.withdrawn {
+			h.call.finish(o)
 		}
 	}
 	w.letGo(answers[:n])
@@ -153,8 +159,8 @@ func (w *worker) outcome(h *heard) ipc.Outcome {
 		o.Err = c.fate
 	case h.answer.Err != nil:
 		o.Err = h.answer.Err
-	case c.bundle != nil:
-		o.Value = h.answer.Value // it is lent
+	case h.answer.Given, c.bundle != nil && !h.lent:
+		o.Value = h.answer.Value // of a bundle, it is lent until it is told, which is at once
 	default:
 		o.Value = bytes.Clone(h.answer.Value) // the decoder's buffer is used again
 	}
@@ -176,6 +182,17 @@ func (w *worker) letGo(answers []heard) {
 	bundles(done, func(b *bundle, n int) { b.release(w.pool, n) })
 }
 
+// owes leaves an outcome to the writer, when that still needs the call's bytes: the worker has answered before it has read
+// them all.
+func (w *worker) owes(c *call, o ipc.Outcome) bool {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	if c.lent {
+		w.owe(c, o)
+	}
+	return c.lent
+}
+
 // match needs pool.mu. It takes the calls of the answers out of flight, and says how many have been in flight. The time
 // since the first of them began is divided among them: the reader does not see when each was written.
 func (w *worker) match(answers []heard) (n int) {
@@ -186,7 +203,7 @@ func (w *worker) match(answers []heard) (n int) {
 			break
 		}
 		h := &answers[n]
-		h.call, h.withdrawn = c, c.state == callFinished
+		h.call, h.withdrawn, h.lent = c, c.state == callFinished, c.lent
 		c.state = callFinished
 		w.pool.cleared(c.task.Key)
 		ran := max(0, now.Sub(c.begun)) / time.Duration(len(answers)-n)

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		},
 		"echoer":    playEchoer,
 		"mortal":    playMortal,
+		"reluctant": playReluctant,
 		"mute":      func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) },
 		"names":     func([]string) { executor.Main(runnertest.Names()) },
 		"whole":     func([]string) { executor.Main(runnertest.Whole()) },

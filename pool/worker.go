@@ -40,6 +40,8 @@ type worker struct {
 	writing sync.Mutex             // held by who writes to stdin: the writer, or the submitter of a small task
 	out     *ipc.Encoder
 	batch   []*call // for nextCalls, again and again
+	lent    []*call // those among them that the writer reads from where they are
+	lender  bool    // it may do so, as it can be called away
 	widened bool    // its pipes have been widened, or cannot be
 
 	bulky     atomic.Bool  // its traffic is large
@@ -94,6 +96,7 @@ func newWorker(s *slot, process *proc.Process) *worker {
 	w.mostAhead.Store(feedBytes)
 	if process != nil { // nil: there will be one per task
 		w.sent.file = process.Stdin
+		w.lender = process.Stdin.SetWriteDeadline(time.Time{}) == nil
 		w.out = ipc.NewEncoder(&w.sent, s.pool.cfg.Wire, s.pool.cfg.Limits)
 	}
 	return w

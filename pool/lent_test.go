@@ -1,0 +1,156 @@
+//go:build unix
+
+package pool_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fandango/internal/proctest"
+	"fandango/ipc"
+	"fandango/pool"
+)
+
+const lentBytes = 8 << 20 // more than any pipe holds
+
+// playReluctant reads each request byte by byte, and so nothing of the next one. Its targets: echo; "behind", which waits
+// for the gate and then tells of the request behind it; "early", after which it answers the key "early" when it has read a
+// little of that, waits for the gate, reads the rest, and tells of that when it is asked next.
+func playReluctant(args []string) {
+	gate := args[0]
+	slow := iotest.OneByteReader(os.Stdin)
+	in, out := ipc.NewDecoder(slow, ipc.DecoderConfig{}), ipc.NewEncoder(os.Stdout, ipc.Msgpack, ipc.Limits{})
+	answer := func(key string, v any) {
+		raw, err := ipc.Encode(v)
+		if errors.Join(err, out.Answer(key, raw), out.Flush()) != nil {
+			os.Exit(1)
+		}
+	}
+	changed := -1
+	for {
+		r, err := in.Request()
+		if err != nil {
+			return
+		}
+		switch target, _ := r.Target.Text(); target {
+		case ipc.KeyHello:
+			answer(r.Key, ipc.Hello{Name: "reluctant", Ordered: true})
+		case "behind":
+			_, _ = os.ReadFile(gate) // a fifo
+			if n, _ := unix.Poll([]unix.PollFd{{Fd: 0, Events: unix.POLLIN}}, 0); n < 1 {
+				answer(r.Key, "nothing")
+				return
+			}
+			next, err := ipc.NewDecoder(os.Stdin, ipc.DecoderConfig{}).Request()
+			if err != nil {
+				changed = lentBytes
+			} else {
+				changed = lentBytes - bytes.Count(next.Args, []byte("x"))
+			}
+			answer(r.Key, changed)
+			return
+		case "early":
+			answer(r.Key, nil)
+			rest := make([]byte, len("\x93\xa5early\xa4echo\xc6....")+lentBytes)
+			_, _ = io.ReadFull(os.Stdin, rest[:100])
+			answer("early", nil)
+			_, _ = os.ReadFile(gate)
+			_, _ = io.ReadFull(os.Stdin, rest[100:])
+			changed = lentBytes - bytes.Count(rest[len(rest)-lentBytes:], []byte("x"))
+		case "changed":
+			answer(r.Key, changed)
+		default:
+			answer(r.Key, r.Args)
+		}
+	}
+}
+
+// startReluctant returns a pool of one such worker and what opens its gate.
+func startReluctant(t *testing.T) (p *pool.Pool, open func()) {
+	t.Helper()
+	gate := filepath.Join(t.TempDir(), "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, _ = start(t, pool.Config{Workers: 1, Command: proctest.Command("reluctant", gate), Env: os.Environ()})
+	return p, func() {
+		if err := os.WriteFile(gate, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// lentTask is a large task and the bytes that its caller may change once he has its outcome.
+func lentTask(t *testing.T, key string) (ipc.Task, []byte) {
+	t.Helper()
+	one := task(t, key, "echo")
+	args, err := ipc.Encode(bytes.Repeat([]byte("x"), lentBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.Args = args
+	return one, args
+}
+
+// TestBytesOfAWithdrawnTaskAreItsCallersAgain: its worker is not reading while it is withdrawn, and half of it is written.
+// What the caller does with its bytes from then on is not what the worker reads.
+func TestBytesOfAWithdrawnTaskAreItsCallersAgain(t *testing.T) {
+	p, open := startReluctant(t)
+	waitReady(t, p, 1)
+	for i := range 20 { // it is fed ahead after 16
+		if o := run(t, p, task(t, strconv.Itoa(i), "echo", i)); o.Err != nil {
+			t.Fatal(o.Err)
+		}
+	}
+	large, args := lentTask(t, "large")
+	large.Deadline = 100 * time.Millisecond
+	outcomes := [2]chan ipc.Outcome{make(chan ipc.Outcome, 2), make(chan ipc.Outcome, 2)}
+	if n, err := p.SubmitAll(t.Context(), []ipc.Task{task(t, "head", "behind"), large}, func(i int, o ipc.Outcome) {
+		o.Value = bytes.Clone(o.Value)
+		outcomes[i] <- o
+	}); n != 2 || err != nil {
+		t.Fatalf("SubmitAll = %d, %v", n, err)
+	}
+	if o := <-outcomes[1]; ipc.KindOf(o.Err) != ipc.KindExpired {
+		t.Fatalf("outcome = %+v, want expired", o)
+	}
+	for i := range args {
+		args[i] = 0xc1
+	}
+	open()
+	switch o := <-outcomes[0]; {
+	case o.Err == nil && o.Value.String() == `"nothing"`:
+		t.Skip("the worker was too slow to be fed ahead")
+	case o.Err != nil || o.Value.String() != "0":
+		t.Errorf("outcome = %s, %v; want no bytes changed", o.Value, o.Err)
+	}
+}
+
+// TestAnAnswerBeforeItsRequestIsRead: the caller has it while the worker is not reading, and may use his bytes again.
+func TestAnAnswerBeforeItsRequestIsRead(t *testing.T) {
+	p, open := startReluctant(t)
+	if o := run(t, p, task(t, "k", "early")); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	large, args := lentTask(t, "early")
+	if o := run(t, p, large); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	for i := range args {
+		args[i] = 0xc1
+	}
+	open()
+	if o := run(t, p, task(t, "k", "changed")); o.Err != nil || o.Value.String() != "0" {
+		t.Errorf("outcome = %s, %v; want no bytes changed", o.Value, o.Err)
+	}
+}
