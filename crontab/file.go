@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,13 +19,14 @@ import (
 //
 //   - Blank lines and lines that begin with # are skipped.
 //   - NAME=value sets a name for the commands of the lines below it; quotes around either are taken off. SHELL is the shell
-//     that runs them, HOME the directory they run in, and CRON_TZ (or TZ) the zone of the lines below it.
+//     that runs them, HOME the directory they run in, CRON_TZ (or TZ) the zone of the lines below it, and with
+//     CRON_SECONDS=yes these have six fields, the second in front; until CRON_SECONDS=no.
 //   - Any other line is five fields, or @daily and the like, and a command. It may begin with CRON_TZ=… or TZ=…, which holds
 //     for itself alone. A command reaches to the first %; what follows is its standard input, in which each further % is a
 //     line end. \% is a %.
 //
-// Six fields cannot be told from five and a command, so seconds have no place in a file. The commands have the
-// environment of the caller. The Name of a line is its command, with a number where another one has it.
+// Six fields cannot be told from five and a command, so nothing but CRON_SECONDS allows them; a command that begins like a
+// field is an error. The commands have the environment of the caller. The Name of a line is its command, with a number where another one has it.
 func Parse(in io.Reader, name string, zone *time.Location) ([]Line, error) {
 	f := file{zone: zone, env: os.Environ()}
 	var lines []Line
@@ -73,6 +75,7 @@ func ParseLine(text string, zone *time.Location) (Line, error) {
 type file struct {
 	zone    *time.Location
 	zoneSet string // CRON_TZ=…, or nothing
+	seconds bool   // a line has six fields
 	env     []string
 	shell   string
 	dir     string
@@ -90,7 +93,7 @@ func (f *file) line(text string) (line Line, ok bool, err error) {
 	if name, value, isSetting := setting(text); isSetting {
 		return line, false, f.set(name, value)
 	}
-	when, command := cutWhen(text)
+	when, command := cutWhen(text, f.seconds)
 	if f.zoneSet != "" && !strings.HasPrefix(when, "CRON_TZ=") && !strings.HasPrefix(when, "TZ=") {
 		when = f.zoneSet + " " + when
 	}
@@ -99,6 +102,10 @@ func (f *file) line(text string) (line Line, ok bool, err error) {
 	}
 	if command == "" {
 		return line, false, fmt.Errorf("crontab line %q: no command after when it is to run", text)
+	}
+	if first, _, _ := strings.Cut(command, " "); !f.seconds && fieldLike.MatchString(first) {
+		return line, false, fmt.Errorf("crontab line %q: its command begins with %s: for six fields, the second in front, "+
+			"write CRON_SECONDS=yes above it", text, first)
 	}
 	command, stdin := percent(command)
 	if strings.TrimSpace(command) == "" {
@@ -109,6 +116,9 @@ func (f *file) line(text string) (line Line, ok bool, err error) {
 		Task: Command{Args: shell(f.shell, command), Stdin: stdin, Env: slices.Clone(f.env), Dir: f.dir}.Task(),
 	}, true, nil
 }
+
+// fieldLike matches the first word of what was meant as a sixth field, and is no command.
+var fieldLike = regexp.MustCompile(`^[*?]([/,-][\d,/-]*)?$|^\d+([,/-]\d+)*$`)
 
 // setting reads NAME=value. What begins like when a line runs is none: TZ=UTC 0 3 * * * true.
 func setting(text string) (name, value string, ok bool) {
@@ -137,6 +147,11 @@ func (f *file) set(name, value string) error {
 			return err
 		}
 		f.zoneSet = "CRON_TZ=" + value
+	case "CRON_SECONDS":
+		if value != "yes" && value != "no" {
+			return fmt.Errorf("CRON_SECONDS=%s: it is yes, for lines of six fields with the second in front, or no", value)
+		}
+		f.seconds = value == "yes"
 	case "SHELL":
 		f.shell = value
 	case "HOME":
@@ -146,8 +161,8 @@ func (f *file) set(name, value string) error {
 	return nil
 }
 
-// cutWhen cuts a line after its fifth field, or after @daily, or @every and its period.
-func cutWhen(text string) (when, command string) {
+// cutWhen cuts a line after its fifth field, with seconds its sixth; or after @daily, or @every and its period.
+func cutWhen(text string, seconds bool) (when, command string) {
 	rest := text
 	next := func() (word string) {
 		rest = strings.TrimLeft(rest, " \t")
@@ -167,7 +182,11 @@ func cutWhen(text string) (when, command string) {
 		next()
 	case strings.HasPrefix(word, "@"):
 	default:
-		for range 4 {
+		fields := 5
+		if seconds {
+			fields = 6
+		}
+		for range fields - 1 {
 			next()
 		}
 	}

@@ -3,6 +3,7 @@ package crontab_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"fandango/crontab"
 	"fandango/schedule"
@@ -47,6 +48,40 @@ func TestParseFileSaysAllThatIsWrong(t *testing.T) {
 	}
 	if n := strings.Count(err.Error(), "\n") + 1; n != 10 {
 		t.Errorf("%d errors:\n%v", n, err)
+	}
+}
+
+// TestFieldsOfSeconds: a line of six fields ran "* true" every five minutes.
+func TestFieldsOfSeconds(t *testing.T) {
+	t.Parallel()
+	lines, err := crontab.Parse(strings.NewReader("* * * * * 7z a x\nCRON_SECONDS=yes\n*/10 * * * * *  true\nTZ=UTC 30 0 3 * * 1-5 7 %x\n@daily true\n"+
+		"CRON_SECONDS=no\n0 3 * * * ./5\n"), "tab", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range lines {
+		got = append(got, l.When+" | "+l.Name)
+	}
+	want := []string{"* * * * * | 7z a x", "*/10 * * * * * | true", "TZ=UTC 30 0 3 * * 1-5 | 7 ", "@daily | true #2", "0 3 * * * | ./5"}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	c, err := schedule.ParseCron(lines[1].When, time.UTC)
+	if begun := time.Date(2026, 1, 1, 0, 0, 3, 0, time.UTC); err != nil || c.Next(begun).Second() != 10 {
+		t.Errorf("after 3 s comes %v, %v", c.Next(begun), err)
+	}
+	for _, text := range []string{
+		"0 */5 * * * * true", "0 */5 * * * */2 true", "0 0 3 * * 1-5 true", "0 0 3 * * 7 true", "0 0 3 * * 1,2 true", "0 0 3 * * ? true",
+	} {
+		if _, err := crontab.ParseLine(text, nil); err == nil || !strings.Contains(err.Error(), "CRON_SECONDS=yes") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, text := range []string{"CRON_SECONDS=1", "CRON_SECONDS=yes\n0 3 * * * true"} {
+		if _, err := crontab.Parse(strings.NewReader(text), "tab", nil); err == nil {
+			t.Errorf("%q is taken", text)
+		}
 	}
 }
 
