@@ -43,8 +43,9 @@ func makeCgroup(dir, name string, c *Confine) (*cgroup, error) {
 		return nil, fmt.Errorf("cgroup %s: it is no directory of cgroup v2 (those are mounted at /sys/fs/cgroup, "+
 			"or at /sys/fs/cgroup/unified beside v1)", dir)
 	}
+	ending := tellSweeper(dir)
 	for {
-		g := &cgroup{filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(name, "/", "-"), cgroups.Add(1)))}
+		g := &cgroup{filepath.Join(dir, fmt.Sprintf("%s-%d%s", strings.ReplaceAll(name, "/", "-"), cgroups.Add(1), ending))}
 		err := os.Mkdir(g.path, 0o755)   //nolint:gosec // to be looked at by anyone, as all others there
 		if errors.Is(err, fs.ErrExist) { // another program's, or one that was killed has left it
 			continue
@@ -177,4 +178,21 @@ func removeTree(path string) error {
 		}
 	}
 	return unix.Rmdir(path)
+}
+
+// sweepCgroups ends and removes the groups in dir whose names have the ending.
+func sweepCgroups(dir, ending string) {
+	entries, _ := os.ReadDir(dir)
+	var groups []*cgroup
+	for _, e := range entries {
+		if e.IsDir() && strings.HasSuffix(e.Name(), ending) {
+			groups = append(groups, &cgroup{filepath.Join(dir, e.Name())})
+		}
+	}
+	for _, g := range groups {
+		g.kill()
+	}
+	for _, g := range groups {
+		g.remove()
+	}
 }

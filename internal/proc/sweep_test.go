@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,7 +43,12 @@ func playMaster(args []string) {
 		stop()
 		return
 	}
-	p, err := s.Start(proc.Spec{Command: proctest.Command("setsid"), Env: os.Environ()})
+	spec := proc.Spec{Command: proctest.Command("setsid"), Env: os.Environ(), Name: "lab/1"}
+	if len(args) > 1 { // what ends only with its group: it has left the session, and has forgotten the mark
+		spec.Cgroup = args[1]
+		spec.Command = []string{"/bin/sh", "-c", "env -i setsid /bin/sh -c 'echo $$; exec sleep 300' & exec sleep 300"}
+	}
+	p, err := s.Start(spec)
 	if err != nil {
 		panic(err)
 	}
@@ -120,10 +126,10 @@ func playSetsid([]string) {
 }
 
 // asMaster plays a master until its grandchild is there.
-func asMaster(t *testing.T, how string) (cmd *exec.Cmd, stdin io.Closer) {
+func asMaster(t *testing.T, how ...string) (cmd *exec.Cmd, stdin io.Closer, grandchild string) {
 	t.Helper()
 	proctest.NoLeftovers(t)
-	words := proctest.Command("master", how)
+	words := proctest.Command("master", how...)
 	cmd = exec.Command(words[0], words[1:]...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -137,17 +143,18 @@ func asMaster(t *testing.T, how string) (cmd *exec.Cmd, stdin io.Closer) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || strings.TrimSpace(line) == "" {
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || strings.TrimSpace(line) == "" {
 		t.Fatalf("it says %q, %v", line, err)
 	}
-	return cmd, stdin
+	return cmd, stdin, strings.TrimSpace(line)
 }
 
 // TestKilledMasterLeavesNobody holds P7, M09: whatever the workers of a master that is killed have started, and wherever
 // that has put itself, is gone soon after.
 func TestKilledMasterLeavesNobody(t *testing.T) {
 	for range 5 {
-		cmd, stdin := asMaster(t, "wait")
+		cmd, stdin, _ := asMaster(t, "wait")
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -161,9 +168,37 @@ func TestKilledMasterLeavesNobody(t *testing.T) {
 	}
 }
 
+// TestKilledMasterLeavesNoCgroup: the groups of its workers stayed, empty or with whoever had no mark.
+func TestKilledMasterLeavesNoCgroup(t *testing.T) {
+	dir := proctest.Cgroup(t)
+	if err := os.Mkdir(filepath.Join(dir, "lab-1-1"), 0o700); err != nil { // of another master
+		t.Fatal(err)
+	}
+	cmd, stdin, grandchild := asMaster(t, "wait", dir)
+	if groups := proctest.Groups(dir); len(groups) != 2 {
+		t.Errorf("groups = %v, want one of its worker", groups)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = stdin.Close()
+	_ = cmd.Wait()
+	for end := time.Now().Add(time.Minute); len(proctest.Groups(dir)) > 1; <-time.After(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("groups %v are left", proctest.Groups(dir))
+		}
+	}
+	if stat, err := os.ReadFile("/proc/" + grandchild + "/stat"); err == nil && !strings.Contains(string(stat), ") Z") {
+		t.Errorf("who was in it lives on: %s", stat)
+	}
+	if err := os.Remove(filepath.Join(dir, "lab-1-1")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestOrphansEndWithTheirWorker holds O21 where the grandchildren have left the group.
 func TestOrphansEndWithTheirWorker(t *testing.T) {
-	cmd, stdin := asMaster(t, "reap")
+	cmd, stdin, _ := asMaster(t, "reap")
 	for end := time.Now().Add(20 * time.Second); ; <-time.After(5 * time.Millisecond) {
 		out, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
 		if len(strings.Fields(string(out))) <= 1 { // the sweeper
