@@ -5,7 +5,13 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +28,12 @@ func over(t *testing.T, cfg pool.Config) (*master.Master, *pool.Pool, *events) {
 	t.Helper()
 	cfg.Workers = 1
 	p, log := start(t, cfg)
+	return rule(t, p), p, log
+}
+
+// rule runs a master over a pool until the end of the test.
+func rule(t *testing.T, p *pool.Pool) *master.Master {
+	t.Helper()
 	m := master.New(p, master.Config{Grace: -1})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -32,7 +44,7 @@ func over(t *testing.T, cfg pool.Config) (*master.Master, *pool.Pool, *events) {
 			t.Errorf("master: %v", err)
 		}
 	})
-	return m, p, log
+	return m
 }
 
 // send sends a task, and returns where its value comes.
@@ -160,5 +172,155 @@ func TestBUG15LargeTasksAndLargeAnswersPassEachOther(t *testing.T) {
 		case <-time.After(60 * time.Second):
 			t.Fatal("no more answers come")
 		}
+	}
+}
+
+// TestM06SendsRaceTheEndOfRealWorkers: whatever ends first, a send or a task is refused, or gets its one outcome. Run it
+// with -args -cycles 1000 for more.
+func TestM06SendsRaceTheEndOfRealWorkers(t *testing.T) {
+	proctest.NoLeftovers(t)
+	const senders, each = 4, 100
+	for cycle := range *cycles {
+		p, err := pool.New(pool.Config{Command: proctest.Command("worker"), Env: with("EVIL_CLAIM=ordered"), Workers: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := master.New(p, master.Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var living, sending sync.WaitGroup
+		living.Go(func() {
+			if err := p.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		living.Go(func() {
+			if err := m.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		var accepted atomic.Int64
+		outcomes := make(chan string, 4*senders*each) // more than there may be
+		for i := range senders {
+			sending.Go(func() {
+				for n := range each {
+					key := fmt.Sprint(i, ".", n)
+					if m.Send(t.Context(), task(t, key, "echo", n), func(master.Value) { outcomes <- key }) == nil {
+						accepted.Add(1)
+					}
+					straight := key + " straight"
+					if p.Submit(t.Context(), task(t, straight, "echo", n), func(ipc.Outcome) { outcomes <- straight }) == nil {
+						accepted.Add(1)
+					}
+				}
+			})
+		}
+		for len(outcomes) < cycle%7*20 { // the end comes somewhere in between
+			<-time.After(100 * time.Microsecond)
+		}
+		cancel()
+		living.Wait()
+		sending.Wait()
+		seen := map[string]bool{}
+		for int64(len(seen)) < accepted.Load() {
+			select {
+			case key := <-outcomes:
+				if seen[key] {
+					t.Fatalf("key %s has two outcomes", key)
+				}
+				seen[key] = true
+			case <-time.After(time.Minute):
+				t.Fatalf("cycle %d: %d of %d have no outcome", cycle, accepted.Load()-int64(len(seen)), accepted.Load())
+			}
+		}
+		if n := len(outcomes); n > 0 {
+			t.Fatalf("cycle %d: %d outcomes more than were accepted", cycle, n)
+		}
+	}
+}
+
+// S01 and S06 with a real worker, in real time.
+
+// gated is an entry whose runs end when let is called, and count gives how many have begun, by the worker's own word.
+func gated(t *testing.T, ledger string) (k ipc.Task, count func() int, let func()) {
+	t.Helper()
+	gate := filepath.Join(t.TempDir(), "gate")
+	count = func() (n int) {
+		for _, key := range keys(t, ledger) {
+			if key == "k" {
+				n++
+			}
+		}
+		return n
+	}
+	return task(t, "k", "until", gate), count, func() {
+		if err := os.WriteFile(gate, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestS01ARunOfARealWorkerThatTakesLongerThanItsPeriod(t *testing.T) {
+	ledger := filepath.Join(t.TempDir(), "ledger")
+	p, _ := start(t, pool.Config{Workers: 2, Env: with("EVIL_LEDGER=" + ledger)})
+	m := rule(t, p)
+	k, count, let := gated(t, ledger)
+	values, ticks := make(chan master.Value, 1000), make(chan master.Value, 1000)
+	for _, e := range []master.Entry{
+		{Task: k, Every: 20 * time.Millisecond, Then: func(v master.Value) { values <- v }},
+		{Task: task(t, "tick", "echo"), Every: 20 * time.Millisecond, Then: func(v master.Value) { ticks <- v }},
+	} {
+		if err := m.Add(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for count() == 0 {
+		<-time.After(time.Millisecond)
+	}
+	for range 10 { // the other worker runs, and k's periods pass
+		if v := <-ticks; v.Err != nil {
+			t.Error(v.Err)
+		}
+	}
+	if n := count(); n != 1 || len(values) > 0 {
+		t.Errorf("%d runs at a time, %d outcomes", n, len(values))
+	}
+	let()
+	for range 2 {
+		if v := <-values; v.Err != nil || v.Value.String() != `"k"` {
+			t.Errorf("%+v", v)
+		}
+	}
+	if v, ok := m.Value("k"); !ok || v.Missed < 1 {
+		t.Errorf("missed %d, %v", v.Missed, ok)
+	}
+}
+
+func TestS06PopWhileARealWorkerRunsIt(t *testing.T) {
+	ledger := filepath.Join(t.TempDir(), "ledger")
+	p, _ := start(t, pool.Config{Workers: 1, Env: with("EVIL_LEDGER=" + ledger)})
+	m := rule(t, p)
+	k, count, let := gated(t, ledger)
+	values := make(chan master.Value, 1000)
+	if err := m.Add(master.Entry{Task: k, Every: 20 * time.Millisecond, Then: func(v master.Value) { values <- v }}); err != nil {
+		t.Fatal(err)
+	}
+	for count() == 0 {
+		<-time.After(time.Millisecond)
+	}
+	if _, err := m.Pop("k"); err != nil {
+		t.Error(err)
+	}
+	if v := <-values; !errors.Is(v.Err, ipc.ErrCancelled) {
+		t.Errorf("%+v, want cancelled", v)
+	}
+	let()
+	if v := <-send(t, m, task(t, "next", "echo")); v.Err != nil { // behind it, on its worker
+		t.Error(v.Err)
+	}
+	if _, err := m.Get("k"); !errors.Is(err, master.ErrNoKey) {
+		t.Errorf("Get = %v, want that there is no such key", err)
+	}
+	if n := count(); n != 1 || len(values) > 0 || slices.Contains(m.Keys(), "k") {
+		t.Errorf("%d runs, %d more outcomes, keys %q", n, len(values), m.Keys())
 	}
 }
