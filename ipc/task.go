@@ -35,8 +35,8 @@ type Options struct {
 	// Timeout bounds each run of the task, counted from its start and not from the queue. 0: the runner's default;
 	// below 0: none.
 	Timeout time.Duration
-	// Deadline bounds the wait for a start, counted from Submit; a task that has not started by then is `expired`.
-	// 0: none.
+	// Deadline bounds the wait for a start, counted from Submit; a task that has not started by then is `expired`. It is
+	// time for whoever waits: that in which this process was stopped counts, too. 0: none.
 	Deadline time.Duration
 	// Retries is how often a task is run again after its worker crashed or it timed out. 0: at most one run, ever.
 	Retries int

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fandango/ipc"
@@ -131,19 +132,19 @@ func (w *worker) order(c *call) bool {
 func (w *worker) replay() bool {
 	w.greeted = true
 	kept := w.pool.kept
-	left := len(kept)
+	var left atomic.Int64
+	left.Store(int64(len(kept)))
 	for _, t := range kept {
 		c := &call{pool: w.pool, task: t, queued: time.Now(), own: true}
-		c.done = func(o ipc.Outcome) { // on the reader, one after the other
-			left--
-			switch {
+		c.done = func(o ipc.Outcome) { // on the reader, or where the pool ends
+			switch last := left.Add(-1) == 0; {
 			case o.Err != nil:
 				var e *ipc.Error
 				if errors.As(o.Err, &e) && e.Exit != nil {
 					return // it has ended, and that is news enough
 				}
-				w.broken <- ipc.Errorf(ipc.KindTask, "what it is to repeat when it starts has failed: %s: %w", describe(t), o.Err)
-			case left == 0:
+				w.fail(ipc.Errorf(ipc.KindTask, "what it is to repeat when it starts has failed: %s: %w", describe(t), o.Err))
+			case last:
 				w.replayed <- struct{}{}
 			}
 		}

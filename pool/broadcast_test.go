@@ -5,9 +5,13 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,5 +138,87 @@ func TestBroadcastToAWorkerThatDies(t *testing.T) {
 	p.Drain(0)
 	if err := p.Broadcast(t.Context(), task(t, "late", "echo"), true, nil); !errors.Is(err, ipc.ErrClosed) {
 		t.Errorf("Broadcast after Drain = %v, want closed", err)
+	}
+}
+
+// TestAbortWhileAWorkerRepeatsWhatIsKept: the tasks that it had not repeated yet were told one after the other to a watch
+// that listens once, and Abort never returned.
+func TestAbortWhileAWorkerRepeatsWhatIsKept(t *testing.T) {
+	dir := t.TempDir()
+	ledger, gate := filepath.Join(dir, "ledger"), filepath.Join(dir, "gate")
+	p, _ := start(t, pool.Config{Workers: 1, Env: with("EVIL_LEDGER=" + ledger)})
+	waitReady(t, p, 1)
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broadcast(t, p, task(t, "first", "until", gate), true)
+	for i := range 10 {
+		broadcast(t, p, task(t, fmt.Sprint("k", i), "echo"), true)
+	}
+	if err := os.Remove(gate); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Resize(2); err != nil {
+		t.Fatal(err)
+	}
+	times := func() (n int) {
+		for _, key := range keys(t, ledger) {
+			if key == "first" {
+				n++
+			}
+		}
+		return n
+	}
+	for end := time.Now().Add(time.Minute); times() < 2; <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the second worker does not repeat what is kept")
+		}
+	}
+	returned := make(chan struct{})
+	go func() {
+		p.Abort()
+		close(returned)
+	}()
+	select {
+	case <-returned:
+	case <-time.After(time.Minute):
+		t.Fatal("Abort does not return")
+	}
+}
+
+// TestBroadcastWhileAWorkerDies: a worker whose tasks had been judged was still given one, which nobody ended.
+func TestBroadcastWhileAWorkerDies(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 2, Poison: pool.Poison{Suspect: 1 << 30}})
+	one := task(t, "b", "echo")
+	for round := range 5 {
+		waitReady(t, p, 2)
+		died := make(chan struct{})
+		victim := p.Workers()[0]
+		if victim.PID == 0 {
+			t.Fatalf("%+v is ready", victim)
+		}
+		go func() {
+			defer close(died)
+			_ = syscall.Kill(-victim.PID, syscall.SIGKILL)
+			for end := time.Now().Add(time.Minute); p.Workers()[0].Restarts == victim.Restarts && time.Now().Before(end); {
+				<-time.After(100 * time.Microsecond)
+			}
+		}()
+		var under atomic.Int64
+		for !closed(died) { // one after the other, whatever becomes of them
+			if under.Load() > 20_000 {
+				<-time.After(100 * time.Microsecond)
+				continue
+			}
+			under.Add(1)
+			if err := p.Broadcast(t.Context(), one, false, func([]ipc.Outcome) { under.Add(-1) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for end := time.Now().Add(time.Minute); under.Load() > 0; <-time.After(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("round %d: %d broadcasts have no outcome", round, under.Load())
+			}
+		}
 	}
 }

@@ -150,9 +150,10 @@ func (c *call) begin(w *worker) {
 // size is about what the call's tuple takes.
 func (c *call) size() int { return len(c.task.Key) + len(c.task.Target) + len(c.task.Args) + 16 }
 
-// endRun needs pool.mu. It forgets a run that came to nothing, before another one.
+// endRun needs pool.mu. It forgets a run that came to nothing, before another one. Its caller, who may have read the
+// answers of the worker that it had, does not know of the next one.
 func (c *call) endRun() {
-	c.fate = nil
+	c.fate, c.here = nil, false
 	stopAll(c.clock, nil)
 	c.clock = nil
 }

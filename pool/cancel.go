@@ -21,18 +21,29 @@ func (w *worker) ask() bool {
 	case w.claims.Cancel && c.begun.IsZero(): // it is about to be written, and a cancel must not come before it
 		return true
 	case w.asked == c:
-		return time.Since(w.askedAt) < p.cfg.CancelGrace
+		return w.await()
 	case !w.claims.Cancel || p.cfg.CancelGrace < 0 || w.hasTwin(c):
 		return false
 	}
-	w.asked, w.askedAt = c, time.Now()
-	if w.patience == nil {
-		w.patience = time.AfterFunc(p.cfg.CancelGrace, w.poke)
-	} else {
-		w.patience.Reset(p.cfg.CancelGrace)
-	}
-	w.cancel.Store(&c.task.Key)
+	w.asked, w.heed = c, newClock(time.Now(), p.cfg.CancelGrace)
+	w.await()
+	key := c.task.Key
+	w.cancel = &key
 	w.wake()
+	return true
+}
+
+// await needs pool.mu. It says whether the worker has time to heed a cancel, and sees to it that the watch asks again.
+func (w *worker) await() bool {
+	rest := w.heed.wait(time.Now())
+	switch {
+	case rest <= 0:
+		return false
+	case w.patience == nil:
+		w.patience = time.AfterFunc(rest, w.poke)
+	default:
+		w.patience.Reset(rest)
+	}
 	return true
 }
 
@@ -45,14 +56,4 @@ func (w *worker) hasTwin(c *call) bool {
 		}
 	}
 	return false
-}
-
-// writeCancel gives the encoder the cancel that waits for the writer, if there is one. It needs w.writing.
-func (w *worker) writeCancel() {
-	if w.cancel.Load() == nil {
-		return
-	}
-	if key := w.cancel.Swap(nil); key != nil {
-		_ = w.out.Request(ipc.KeyCancel, cancelTarget, mustEncode(*key)) // it fits: the task has fitted
-	}
 }

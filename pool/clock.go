@@ -4,7 +4,8 @@ import "time"
 
 // clock gives something a time, and rings when that is over. One that is looked at much too late has stood still, with
 // this process or the whole machine, and perhaps with what it was given for: that has its whole time again. So a master
-// that was stopped for a while ends nothing only because time went by meanwhile.
+// that was stopped for a while ends nothing only because time went by meanwhile. Timeouts and graces go by it. What is time
+// for whoever waits does not: the deadline of a task, and the pauses between two starts.
 type clock struct {
 	limit time.Duration
 	end   time.Time
@@ -28,4 +29,27 @@ func (c *clock) wait(now time.Time) time.Duration {
 	wait := min(c.end.Sub(now), lookTime)
 	c.look = now.Add(wait)
 	return wait
+}
+
+// within waits for the end of done, and says whether it came in time. When hurry ends, there is no time any more; nil: it
+// never does.
+func within(limit time.Duration, done, hurry <-chan struct{}) bool {
+	now := time.Now()
+	left := newClock(now, limit)
+	look := time.NewTimer(left.wait(now))
+	defer look.Stop()
+	for {
+		select {
+		case <-done:
+			return true
+		case <-hurry:
+			return isClosed(done)
+		case <-look.C:
+			rest := left.wait(time.Now())
+			if rest <= 0 {
+				return isClosed(done)
+			}
+			look.Reset(rest)
+		}
+	}
 }

@@ -36,7 +36,7 @@ func (w *worker) attend(c *call) {
 	w.source.now = false
 	on := err == nil || errors.Is(err, os.ErrDeadlineExceeded)
 	if !on {
-		w.broken <- err
+		w.fail(err)
 	}
 	if on && w.send() {
 		for on && len(c.outcome) == 0 {

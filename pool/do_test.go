@@ -5,8 +5,12 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -161,5 +165,60 @@ func TestDoAllocatesLittle(t *testing.T) {
 		}
 	}); n > 8 {
 		t.Errorf("%v allocations per call", n)
+	}
+}
+
+// TestARetryIsReadThoughItsCallerDoesNotKnow: a task whose worker had died went to one whose reader rested, for callers of
+// Do read there; its own caller still waited for the other one, and nobody read its answer.
+func TestARetryIsReadThoughItsCallerDoesNotKnow(t *testing.T) {
+	p, _ := start(t, pool.Config{Workers: 2, Poison: pool.Poison{Suspect: 1 << 30}})
+	waitReady(t, p, 2)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for i := range 40 {
+		gate := filepath.Join(t.TempDir(), "gate")
+		one := task(t, fmt.Sprint("retry ", i), "until", gate)
+		one.Retries = 3
+		outcome := make(chan error, 1)
+		go func() {
+			_, err := ipc.Do(ctx, p, one)
+			outcome <- err
+		}()
+		pid := 0
+		for pid == 0 && ctx.Err() == nil {
+			for _, w := range p.Workers() {
+				if w.Key == one.Key {
+					pid = w.PID
+				}
+			}
+		}
+		if pid == 0 {
+			t.Fatalf("round %d: it does not begin", i)
+		}
+		stop := make(chan struct{})
+		var calling sync.WaitGroup
+		calling.Go(func() { // the other worker's answers are read by its caller, again and again
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(100 * time.Microsecond): // and idle most of the time
+					if _, err := ipc.Do(ctx, p, task(t, "other", "echo")); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+		if err := os.WriteFile(gate, nil, 0o600); err != nil { // not before: its worker might be the other one's next
+			t.Error(err)
+		}
+		err := <-outcome
+		close(stop)
+		calling.Wait()
+		if err != nil {
+			t.Fatalf("round %d: %v", i, err)
+		}
 	}
 }

@@ -22,12 +22,8 @@ func (w *worker) explain(err error) error {
 	case errors.As(err, &broken) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return err
 	}
-	wait := time.NewTimer(stdoutEnd)
-	defer wait.Stop()
-	select {
-	case <-w.process.Exited():
+	if within(stdoutEnd, w.process.Exited(), nil) {
 		return nil
-	case <-wait.C:
 	}
 	switch {
 	case unwritten != nil:
@@ -44,15 +40,24 @@ func (w *worker) explain(err error) error {
 func (w *worker) pause(readDone <-chan struct{}, most time.Duration) bool {
 	w.awaken()
 	_ = w.process.Stdout.SetReadDeadline(time.Now())
-	wait := time.NewTimer(most)
-	defer wait.Stop()
-	select {
-	case <-w.empty:
-		return true
-	case <-readDone:
-	case <-wait.C:
+	now := time.Now()
+	left := newClock(now, most)
+	look := time.NewTimer(left.wait(now))
+	defer look.Stop()
+	for {
+		select {
+		case <-w.empty:
+			return true
+		case <-readDone:
+			return false
+		case <-look.C:
+			rest := left.wait(time.Now())
+			if rest <= 0 {
+				return false
+			}
+			look.Reset(rest)
+		}
 	}
-	return false
 }
 
 // settle ends the call in flight whose time is over. The group is stopped first, and what it has already written is
@@ -165,11 +170,16 @@ func (w *worker) dismiss() {
 	}
 }
 
-// mayGo says that the worker is to go and has nothing to finish.
+// mayGo says that the worker is to go and has nothing to finish. Then it is given nothing more.
 func (w *worker) mayGo() bool {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	return (w.pool.phase >= drains || isClosed(w.leave)) && (w.flight.n == 0 || !w.ready)
+	if w.pool.phase < drains && !isClosed(w.leave) || w.flight.n > 0 && w.ready {
+		return false
+	}
+	w.open = false
+	w.pool.dropIdle(w)
+	return true
 }
 
 // How long a worker has for each way to be asked to end.
@@ -186,29 +196,22 @@ var errAsked = ipc.Errorf(ipc.KindClosed, "it was asked to end, and did not")
 func (w *worker) retire() error {
 	w.shut()
 	_ = w.process.Stdin.Close()
-	wait := time.NewTimer(stdinGrace)
-	defer wait.Stop()
-	select {
-	case <-w.process.Exited():
+	switch {
+	case within(stdinGrace, w.process.Exited(), w.pool.aborted):
 		return nil
-	case <-w.pool.aborted:
+	case isClosed(w.pool.aborted):
 		return w.terminate(abortGrace)
-	case <-wait.C:
-		return w.terminate(termGrace)
 	}
+	return w.terminate(termGrace)
 }
 
 func (w *worker) terminate(grace time.Duration) error {
 	w.shut()
 	_ = w.process.Signal(proc.Terminate)
-	wait := time.NewTimer(grace)
-	defer wait.Stop()
-	select {
-	case <-w.process.Exited():
+	if within(grace, w.process.Exited(), nil) {
 		return nil
-	case <-wait.C:
-		return errAsked
 	}
+	return errAsked
 }
 
 // shut closes the worker to new tasks.

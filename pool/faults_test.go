@@ -553,7 +553,7 @@ func TestO35AllWorkersDieAtOnce(t *testing.T) {
 // TestEveryMisdeedIsCommitted: a misdeed that no test commits shows nothing.
 func TestEveryMisdeedIsCommitted(t *testing.T) {
 	elsewhere := []string{
-		"x:chatter", "x:raw", "x:late", "x:hang", "x:info", "x:answerhang", "x:dump", "x:grand", "x:kids", "x:mem", "x:stderr",
+		"x:chatter", "x:raw", "x:late", "x:hang", "x:info", "x:answerhang", "x:dump", "x:grand", "x:kids", "x:mem", "x:stderr", "x:ahead",
 		"x:family", // cmd/chaos
 		"x:cancelhalf", "x:canceldeaf", "x:cancelkey", "x:cancelunknown", "x:cancelexit",
 	}

@@ -181,8 +181,10 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 	if isClosed(w.gone) {
 		return false // what was sent has been counted
 	}
-	w.writeCancel() // first: it is of a call that has been written
-	calls := w.nextCalls(atOnce)
+	calls, cancel := w.nextCalls(atOnce)
+	if cancel != nil {
+		_ = w.out.Request(ipc.KeyCancel, cancelTarget, mustEncode(*cancel)) // it fits: the task has fitted
+	}
 	w.widen()
 	for _, c := range calls {
 		mark := w.sent.n + int64(w.out.Buffered())
@@ -204,8 +206,7 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 		c.mark = mark
 		more = true
 	}
-	w.sent.atOnce = atOnce
-	err := w.flush()
+	err := w.flush(atOnce)
 	bundles(calls, func(b *bundle, n int) { b.release(w.pool, n) })
 	switch {
 	case err == nil:
@@ -213,32 +214,63 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 	case atOnce && errors.Is(err, os.ErrDeadlineExceeded):
 		w.wake()
 	case !isClosed(w.gone):
-		select {
-		case w.broken <- &writeError{err}:
-		default: // it is known already
-		}
+		w.fail(&writeError{err})
 	}
 	return false
 }
 
+// unreadTime is how often a write that waits is looked at.
+const unreadTime = time.Second
+
 // flush writes what the encoder has. Large values are written from where they are: so whoever has submitted them is told
-// nothing before that is over, and may then do with them as he likes. It needs w.writing.
-func (w *worker) flush() error {
+// nothing before that is over, and may then do with them as he likes. A worker that answers what is being written to it and
+// does not read it would hold up the task behind that for ever, whose time has not begun: it is to be ended. It needs
+// w.writing.
+func (w *worker) flush(atOnce bool) error {
 	defer w.handBack()
+	w.sent.atOnce = atOnce
 	if !w.lender {
 		w.out.Keep()
 	}
+	if atOnce {
+		return w.out.Flush()
+	}
 	for {
+		w.lookIn(unreadTime)
+		if isClosed(w.gone) { // or that deadline took the place of the one that is to end this
+			return os.ErrDeadlineExceeded
+		}
 		err := w.out.Flush()
-		if w.sent.atOnce || !errors.Is(err, os.ErrDeadlineExceeded) || isClosed(w.gone) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || isClosed(w.gone) {
 			return err
 		}
-		w.out.Keep() // somebody waits to be told, and the worker may not be reading
+		w.out.Keep() // somebody may wait to be told, and the worker may not be reading
 		w.handBack()
-		if isClosed(w.gone) { // and handBack may have undone the deadline that says so
+		if w.answersAhead() {
+			w.fail(ipc.Errorf(ipc.KindProtocol, "it has answered what it has not read, and reads nothing more"))
 			return err
 		}
 	}
+}
+
+// lookIn calls the writer away from a write that waits so long; at once, when somebody waits to be told.
+func (w *worker) lookIn(d time.Duration) {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	for _, c := range w.lent {
+		if c.owed != nil {
+			d = 0
+		}
+	}
+	_ = w.process.Stdin.SetWriteDeadline(time.Now().Add(d))
+}
+
+// answersAhead says that the worker has answered all that has been written to it whole.
+func (w *worker) answersAhead() bool {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	c := w.head()
+	return c != nil && !c.written
 }
 
 // owe needs pool.mu. The writer tells o once it has handed back the bytes that c has lent to it, which is soon: it is called
@@ -260,9 +292,6 @@ func (w *worker) handBack() {
 		if c.lent = false; c.owed != nil {
 			owed = append(owed, c.owed)
 		}
-	}
-	if len(owed) > 0 {
-		_ = w.process.Stdin.SetWriteDeadline(time.Time{})
 	}
 	w.pool.mu.Unlock()
 	clear(w.lent)
@@ -290,15 +319,17 @@ var givenToAll = mustEncode(ipc.RequestOptions{All: true})
 var mayShare = mustEncode(ipc.RequestOptions{Batch: true})
 
 // nextCalls takes the calls that wait for the writer, and as many more as the worker may have; at once, only the small
-// ones in front.
-func (w *worker) nextCalls(atOnce bool) []*call {
+// ones in front. The key of a call that is to be cancelled goes before them: that one has been written, and those that
+// were not, may have its key.
+func (w *worker) nextCalls(atOnce bool) (calls []*call, cancel *string) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
+	cancel, w.cancel = w.cancel, nil
 	w.forget()
 	if !atOnce && w.open {
 		w.fill()
 	}
-	calls := w.batch[:0]
+	calls = w.batch[:0]
 	for ; w.handed < w.flight.n; w.handed++ {
 		c := w.flight.at(w.handed)
 		if atOnce && c.size() > smallTask {
@@ -315,7 +346,7 @@ func (w *worker) nextCalls(atOnce bool) []*call {
 	w.batch = calls
 	bundles(calls, func(b *bundle, n int) { b.held.Add(int32(n)) }) //nolint:gosec // not many
 	w.beginHead()
-	return calls
+	return calls, cancel
 }
 
 // forget needs pool.mu. It takes out the calls that were withdrawn before they were written: their bytes are their callers'

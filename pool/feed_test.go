@@ -5,6 +5,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -216,5 +217,25 @@ func TestLargeValuesMakeThePipesWide(t *testing.T) {
 				t.Errorf("%d bytes, task %d: another value, or %v", size, i, o.Err)
 			}
 		}
+	}
+}
+
+// TestAWorkerThatAnswersWhatItHasNotRead: the task behind was never written, so its time never began, and nothing ended it.
+func TestAWorkerThatAnswersWhatItHasNotRead(t *testing.T) {
+	for _, claim := range []string{"ordered", "cancel"} {
+		t.Run(claim, func(t *testing.T) {
+			p, log := start(t, pool.Config{Workers: 1, Env: with("EVIL_CLAIM=" + claim)})
+			if o := run(t, p, task(t, "evil", "x:ahead", "large")); o.Err != nil {
+				t.Fatal(o.Err)
+			}
+			said := ""
+			if o := run(t, p, task(t, "large", "echo", strings.Repeat("l", 4<<20))); o.Err != nil || o.Value.Decode(&said) != nil || said != "unread" {
+				t.Errorf("outcome %d bytes, %v: an answer counts", len(o.Value), o.Err)
+			}
+			if o := run(t, p, task(t, "behind", "echo", 1)); o.Err != nil {
+				t.Errorf("outcome = %+v: it has not begun there, and another worker can run it", o)
+			}
+			waitFor(t, log, func(e pool.Exited) bool { return strings.Contains(fmt.Sprint(e.Err), "answered what it has not read") })
+		})
 	}
 }

@@ -22,6 +22,7 @@ func (w *worker) consumed(sent int64) int64 {
 func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carryOut func()) {
 	p := w.pool
 	p.mu.Lock()
+	w.greeted = false // or a broadcast would come that nobody judges
 	var behind []*call
 	first := w.flight.popFront()
 	for c := w.flight.popFront(); c != nil; c = w.flight.popFront() {

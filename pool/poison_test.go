@@ -5,10 +5,12 @@ package pool_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"fandango/internal/proctest"
 	"fandango/ipc"
 	"fandango/pool"
 )
@@ -119,4 +121,19 @@ func TestOtherEndsArePoisonOfNobody(t *testing.T) {
 			t.Errorf("outcome = %+v, want a failure", o)
 		}
 	}
+}
+
+// TestACanaryThatExits78ComesBack: it was taken for one that shall not be started again, and what waited for it was never
+// told anything.
+func TestACanaryThatExits78ComesBack(t *testing.T) {
+	once := filepath.Join(t.TempDir(), "once")
+	script := `case $MASTER_WORKER in */canary) [ -e "` + once + `" ] || { : >"` + once + `"; exit 78; };; esac; exec "$@"`
+	p, log := start(t, pool.Config{Workers: 1, Command: append([]string{"/bin/sh", "-c", script, "sh"}, proctest.Command("worker")...)})
+	for range 2 {
+		run(t, p, task(t, "poison", "x:kill9"))
+	}
+	if o := run(t, p, task(t, "poison", "echo", 1)); o.Err != nil {
+		t.Errorf("outcome = %+v", o)
+	}
+	waitFor(t, log, func(e pool.StartFailed) bool { return e.Worker == "main/canary" && e.Next >= 0 })
 }

@@ -9,6 +9,7 @@ package pool
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,7 @@ type Pool struct {
 	lastErr error          // why a start failed last
 	never   bool           // NeverReady was told
 	grace   *time.Timer
+	left    clock // of grace
 
 	canary   *slot               // runs the tasks of suspected keys; nil: none is needed
 	cage     deque               // calls that wait for the canary
@@ -156,15 +158,29 @@ func (p *Pool) Drain(grace time.Duration) {
 		}
 	}
 	if grace >= 0 && p.phase == drains {
-		deadline := time.AfterFunc(grace, func() { p.closeOnce(p.graceOver) })
-		if p.grace != nil && !p.grace.Stop() {
-			deadline.Stop() // the earlier one has already run out
+		now := time.Now()
+		switch left := newClock(now, grace); {
+		case p.grace == nil:
+			p.left = left
+			p.grace = time.AfterFunc(p.left.wait(now), p.lookAtGrace)
+		case left.end.Before(p.left.end):
+			p.left = left
+			p.grace.Reset(p.left.wait(now))
 		}
-		p.grace = deadline
 	}
 	p.mu.Unlock()
 	for _, c := range left {
 		c.finish(ipc.Outcome{Err: ipc.Errorf(ipc.KindClosed, "%s ended before it ran", p.cfg.Name), Queued: time.Since(c.queued)})
+	}
+}
+
+func (p *Pool) lookAtGrace() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if rest := p.left.wait(time.Now()); rest > 0 {
+		p.grace.Reset(rest)
+	} else if !isClosed(p.graceOver) {
+		close(p.graceOver)
 	}
 }
 
@@ -211,12 +227,13 @@ func (p *Pool) submit(ctx context.Context, c *call) error {
 	}
 	p.pending.Add(1)
 	w := p.place(c, false)
+	reads := w != nil && c.reads
 	grow := w == nil && p.wantsMore()
 	p.mu.Unlock()
 
 	c.watch(ctx)
 	switch {
-	case w != nil && c.reads:
+	case reads:
 		w.attend(c)
 	case w != nil:
 		w.send()
@@ -428,25 +445,32 @@ func (p *Pool) full() error {
 // giveUp says that one slot will start no more workers. When it was the last, the tasks that wait are told.
 func (p *Pool) giveUp(s *slot, err error) {
 	p.mu.Lock()
-	if s.canary { // its tasks wait for the next one
+	if !slices.Contains(p.slots, s) { // it has been dropped in this moment
 		p.mu.Unlock()
 		return
 	}
 	p.given++
 	s.final = true
 	p.lastErr = err
-	var left []*call
-	last := p.given == len(p.slots)
-	if last {
-		left = p.takeAll()
-	}
-	why := p.refusal()
+	tell := p.disappoint()
 	p.mu.Unlock()
-	for _, c := range left {
-		c.finish(ipc.Outcome{Err: why, Queued: time.Since(c.queued)})
-	}
-	if last {
+	if tell() {
 		p.tellNeverReady()
+	}
+}
+
+// disappoint needs p.mu. When no slot is left that starts workers, those who wait for one are told so: by tell, which is
+// to be called without p.mu, and says whether it is so.
+func (p *Pool) disappoint() (tell func() bool) {
+	if p.given < len(p.slots) {
+		return func() bool { return false }
+	}
+	left, why := p.takeAll(), p.refusal()
+	return func() bool {
+		for _, c := range left {
+			c.finish(ipc.Outcome{Err: why, Queued: time.Since(c.queued)})
+		}
+		return true
 	}
 }
 

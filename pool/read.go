@@ -60,7 +60,7 @@ func (w *worker) listenOnce() bool {
 		return <-w.onward
 	}
 	if err != nil {
-		w.broken <- err
+		w.fail(err)
 		return false
 	}
 	return true

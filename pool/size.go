@@ -32,7 +32,9 @@ func (p *Pool) Resize(n int) error {
 	for len(p.slots) > n {
 		p.removeSlot(p.slots[len(p.slots)-1])
 	}
+	tell := p.disappoint() // of those that are left, all may have given up
 	p.mu.Unlock()
+	tell()
 	p.tellResized(from, n, "Resize")
 	return nil
 }
@@ -60,6 +62,7 @@ func (p *Pool) removeSlot(s *slot) {
 	p.slots = slices.Delete(p.slots, at, at+1)
 	if s.final {
 		p.given--
+		s.final = false
 	}
 	close(s.dropped)
 }
@@ -118,7 +121,8 @@ func (p *Pool) shrink(s *slot) {
 
 // Reload changes the worker command, one worker after the other: each new one is ready before the old one goes. When a
 // new one does not become ready, the command stays what it was, the workers that have been replaced are put back, and
-// the error says which one and why; another Reload may follow. Reloads do not overlap: a second one waits.
+// the error says which one and why; another Reload may follow. When ctx ends, that is so, too, but Reload does not wait for
+// it. Reloads do not overlap: a second one waits.
 func (p *Pool) Reload(ctx context.Context, command []string) error {
 	if len(command) == 0 || command[0] == "" {
 		return ipc.Errorf(ipc.KindInput, "pool %s: no worker command", p.cfg.Name)
@@ -133,16 +137,22 @@ func (p *Pool) Reload(ctx context.Context, command []string) error {
 	}
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
+	command = slices.Clone(command) // which tells it from all others, also from itself
 	p.mu.Lock()
 	old, slots := p.command, slices.Clone(p.places())
 	p.command = command
 	p.mu.Unlock()
-	for i, s := range slots {
+	for _, s := range slots {
 		if err := s.reload(ctx); err != nil {
 			p.mu.Lock()
 			p.command = old
+			slots = slices.DeleteFunc(slices.Clone(p.places()), func(s *slot) bool { return !s.runs(command) })
 			p.mu.Unlock()
-			for _, changed := range slots[:i] {
+			for _, changed := range slots { // also those that have started by themselves meanwhile
+				if ctx.Err() != nil {
+					changed.ask("a reload was taken back")
+					continue
+				}
 				_ = changed.reload(ctx) // its old command has worked before; if not, the slot tells
 			}
 			return fmt.Errorf("reload of %s: %w; the old workers go on", s.name, err)
@@ -151,7 +161,12 @@ func (p *Pool) Reload(ctx context.Context, command []string) error {
 	return nil
 }
 
-// reload renews the slot's worker, and waits until the new one is ready.
+// runs needs pool.mu. It says whether a process of the slot was started with this very command.
+func (s *slot) runs(command []string) bool {
+	return slices.ContainsFunc(s.processes, func(w *worker) bool { return &w.command[0] == &command[0] && !isClosed(w.leave) })
+}
+
+// reload renews the slot's worker, and waits until the new one is ready. A renewal that is under way already ends first.
 func (s *slot) reload(ctx context.Context) error {
 	reply := make(chan error, 1)
 	select {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -311,5 +312,67 @@ func TestWorkerThatAlwaysExitsIsStartedSlowly(t *testing.T) { // P3: 15 starts i
 	p.Drain(0)
 	if at[5] < 1200*time.Millisecond { // 0 + 0.1 + 0.2 + 0.4 + 0.8 s, less 20 %
 		t.Errorf("six starts within %v", at[5])
+	}
+}
+
+// TestResizeToThoseThatHaveGivenUp: the last slot that started workers was dropped, and the tasks that waited were never
+// told.
+func TestResizeToThoseThatHaveGivenUp(t *testing.T) {
+	script := `case $MASTER_WORKER in */1) exit 78;; esac; exec "$@"`
+	p, log := start(t, pool.Config{Workers: 2, Command: append([]string{"/bin/sh", "-c", script, "sh"}, proctest.Command("worker")...)})
+	waitFor(t, log, func(e pool.StartFailed) bool { return e.Next < 0 })
+	one, let := untilLet(t)
+	running := submit(t, p, one)
+	waitState(t, p, pool.StateBusy)
+	waiting := submit(t, p, task(t, "waiting", "echo"))
+	if err := p.Resize(1); err != nil {
+		t.Fatal(err)
+	}
+	if o := <-waiting; !errors.Is(o.Err, ipc.ErrNoWorker) {
+		t.Errorf("outcome = %+v, want no-worker", o)
+	}
+	let()
+	if o := <-running; o.Err != nil {
+		t.Error(o.Err)
+	}
+}
+
+// TestReloadWaitsForARenewal: it failed, and was taken back, because a worker was just being recycled.
+func TestReloadWaitsForARenewal(t *testing.T) {
+	p, log := start(t, pool.Config{Workers: 1, Env: with("EVIL_START=slow:0.5"), Recycle: pool.Recycle{Tasks: 1}})
+	if o := run(t, p, task(t, "k", "echo")); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	waitFor(t, log, func(pool.Ready) bool { return true })
+	n := 0
+	waitFor(t, log, func(pool.Started) bool { n++; return n == 2 }) // its successor is on the way
+	if err := p.Reload(t.Context(), proctest.Command("worker", "good")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAFailedReloadTakesAllBack: a worker that had died meanwhile was replaced by the new command, which stayed.
+func TestAFailedReloadTakesAllBack(t *testing.T) {
+	p, log := start(t, pool.Config{Workers: 2, StartTimeout: 3 * time.Second})
+	waitReady(t, p, 2)
+	second := p.Workers()[1]
+	script := `case $MASTER_WORKER in */1) exec sleep 300;; esac; NEW=yes exec "$@"`
+	failed := make(chan error, 1)
+	go func() {
+		failed <- p.Reload(t.Context(), append([]string{"/bin/sh", "-c", script, "sh"}, proctest.Command("worker")...))
+	}()
+	starts := 0
+	waitFor(t, log, func(pool.Started) bool { starts++; return starts == 3 }) // of the first one's successor
+	_ = syscall.Kill(-second.PID, syscall.SIGKILL)
+	readies := 0
+	waitFor(t, log, func(pool.Ready) bool { readies++; return readies == 3 })
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "did not answer its first request") {
+		t.Fatalf("Reload = %v", err)
+	}
+	waitReady(t, p, 2)
+	for _, o := range broadcast(t, p, task(t, "who", "x:info"), false) {
+		if o.Err != nil || strings.Contains(o.Value.String(), "NEW=yes") {
+			t.Errorf("a worker of the new command is left: %v", o.Err)
+		}
 	}
 }

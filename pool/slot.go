@@ -93,6 +93,10 @@ func (s *slot) loop() {
 	defer s.again.Stop()
 	draining, dropped := s.pool.draining, s.dropped
 	for !s.closing || s.alive > 0 {
+		renewals := s.renewals
+		if s.successor != nil { // one after the other
+			renewals = nil
+		}
 		select {
 		case <-s.restart.C:
 			s.begin()
@@ -102,7 +106,7 @@ func (s *slot) loop() {
 			s.alive--
 			s.ended(l)
 			l.judge()
-		case r := <-s.renewals:
+		case r := <-renewals:
 			s.renew(r)
 		case <-s.again.C:
 			s.renew(renewal{why: "again"})
@@ -166,8 +170,7 @@ func (s *slot) renew(r renewal) {
 	switch {
 	case s.closing:
 		r.answer(ipc.Errorf(ipc.KindClosed, "%s has ended", s.name))
-	case s.successor != nil:
-		r.answer(fmt.Errorf("%s is being renewed already (%s)", s.name, s.asked.why))
+	case s.successor != nil: // it will do
 	case s.worker == nil && r.reply == nil: // the next start is on its way
 	case s.worker == nil:
 		s.asked = r
@@ -214,6 +217,7 @@ func (s *slot) start() (*worker, error) {
 	p.cfg.Log.Debug("worker started", "worker", s.name, "pid", process.PID())
 	p.cfg.Event(Started{Worker: s.name, PID: process.PID()})
 	w := newWorker(s, process)
+	w.command = command
 	p.mu.Lock()
 	s.processes = append(s.processes, w)
 	p.mu.Unlock()
@@ -263,7 +267,7 @@ func (s *slot) ended(l life) {
 	}
 	pause := backOff(s.failures)
 	s.failures++
-	final := l.exit.Code == exitConfig && l.worker != nil
+	final := l.exit.Code == exitConfig && l.worker != nil && !s.canary // whose tasks would wait for ever
 	switch {
 	case s.closing || isClosed(s.pool.draining):
 		s.enter(nil, StateStopped)

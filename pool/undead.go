@@ -13,19 +13,7 @@ const killTime = 5 * time.Second
 
 // died waits for the end of a process that was killed, or has ended by itself; false when that does not come.
 func (p *Pool) died(process *proc.Process) bool {
-	wait := time.NewTimer(killTime)
-	defer wait.Stop()
-	for aborted := p.aborted; ; {
-		select {
-		case <-process.Exited():
-			return true
-		case <-wait.C:
-			return false
-		case <-aborted:
-			aborted = nil
-			wait.Reset(abortGrace)
-		}
-	}
+	return within(killTime, process.Exited(), p.aborted) || isClosed(p.aborted) && within(abortGrace, process.Exited(), nil)
 }
 
 // abandon leaves the worker's process to the system. It is reaped when it ends, however late: nobody waits for that, Run

@@ -16,6 +16,7 @@ type worker struct {
 	slot    *slot
 	pool    *Pool
 	process *proc.Process
+	command []string // that it was started with
 	begun   time.Time
 
 	feed     chan struct{}  // 1-buffered: there is something for the writer
@@ -36,8 +37,7 @@ type worker struct {
 
 	patience *time.Timer // the watch's: how long it may take to end what it was asked to; nil: it was never asked
 
-	cancel  atomic.Pointer[string] // the key of the task that the writer is to cancel; nil: none
-	writing sync.Mutex             // held by who writes to stdin: the writer, or the submitter of a small task
+	writing sync.Mutex // held by who writes to stdin: the writer, or the submitter of a small task
 	out     *ipc.Encoder
 	batch   []*call // for nextCalls, again and again
 	lent    []*call // those among them that the writer reads from where they are
@@ -72,9 +72,10 @@ type worker struct {
 	endingAt time.Time
 	since    time.Time
 	served   int
-	asked    *call // that it was told to end, because that was cancelled; nil: none
-	askedAt  time.Time
-	limit    int // of served, after which it is recycled; 0: none
+	asked    *call   // that it was told to end, because that was cancelled; nil: none
+	heed     clock   // for how long yet
+	cancel   *string // the key of asked, until the writer has taken it
+	limit    int     // of served, after which it is recycled; 0: none
 	claims   ipc.Hello
 }
 
@@ -276,6 +277,14 @@ func (w *worker) watch(readDone <-chan struct{}) (why error) {
 			w.condemn(ipc.Errorf(ipc.KindClosed, "%s was stopped while it ran", p.cfg.Name))
 			return w.terminate(abortGrace)
 		}
+	}
+}
+
+// fail says why the worker is to be ended. The first reason will do: when there are others, it does not wait.
+func (w *worker) fail(why error) {
+	select {
+	case w.broken <- why:
+	default:
 	}
 }
 

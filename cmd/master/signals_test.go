@@ -264,6 +264,35 @@ func TestM10AStoppedMasterTakesNobodyForHung(t *testing.T) {
 	p.exit(exitInterrupt, "master: 4 tasks: 3 done, 1 failed in ")
 }
 
+// M10, of the grace: what it stops in does not count, for the workers may have been stopped with it.
+func TestM10AStoppedMasterGivesTheWholeGrace(t *testing.T) {
+	t.Parallel()
+	const grace = 3 * time.Second
+	fifo := t.TempDir() + "/1"
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Skip(err)
+	}
+	p := startMaster(t, fmt.Sprintf("k: read %s\n", fifo), "run", "-v", "-j", "1", "--grace", grace.String(), "--wire", "json", "-", "--", "oddworker")
+	p.err.await(t, "reading", 1)
+	p.signal(syscall.SIGTERM)
+	p.err.await(t, "stopping", 1)
+	p.signal(syscall.SIGSTOP)
+	<-time.After(grace + 2*time.Second)
+	p.signal(syscall.SIGCONT)
+	p.signal(syscall.SIGUSR1)
+	p.err.await(t, " running", 1)
+	<-time.After(grace / 6)
+	f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatalf("the worker that reads it is gone: %v; stderr:\n%s", err, p.err)
+	}
+	if _, err := f.WriteString("late"); err != nil {
+		t.Error(err)
+	}
+	_ = f.Close()
+	p.exit(exitTerm, "master: 1 task: 1 done in ")
+}
+
 func TestUSR1ShowsProgress(t *testing.T) {
 	t.Parallel()
 	p := startMaster(t, "a: last 1\nb: hang\n", oneOdd...)
@@ -407,6 +436,26 @@ func TestM13TheReaderOfAnOutputLeaves(t *testing.T) {
 		p.signal(syscall.SIGTERM)
 		p.exit(exitOK)
 	}
+}
+
+// M13 of a batch: nobody reads stderr, and all results come; only a failure, which nobody would learn of, ends it.
+func TestM13TheReaderOfABatchsWordsLeaves(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := prepare(t, "run", "-v", "-j", "2", "--wire", "json", "-", "--", "oddworker")
+	p.cmd.Stderr = w
+	p.start(strings.Repeat("a: say\nb: last 1\n", 50))
+	_ = w.Close()
+	if _, err := r.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	p.out.await(t, "b\t1\n", 50)
+	p.signal(syscall.SIGTERM)
+	p.exit(exitTerm)
 }
 
 func TestServePausesAndKills(t *testing.T) {

@@ -144,6 +144,15 @@ var wire = map[string]deed{
 		hang()
 	}},
 	"x:late": {"answers after 300 ms", func(t *task) { <-time.After(300 * time.Millisecond); t.answer("late") }},
+	"x:ahead": {"answers, and when the next request comes also the key in args, and reads nothing more of it", func(t *task) {
+		next := ""
+		t.arg(0, &next)
+		t.answer("ahead")
+		_, err := os.Stdin.Read(make([]byte, 1))
+		check(err)
+		t.answerAs(next, "unread")
+		hang()
+	}},
 	"x:flood": {"answers keys that nobody has sent, for ever", func(t *task) {
 		for i := 0; ; i++ {
 			t.answerAs(fmt.Sprint("flood ", i), strings.Repeat("x", 1000))
