@@ -30,14 +30,23 @@ func (w *worker) read() {
 // costs both more than the task. So while much is under way, the reader naps after a read that has brought little.
 const (
 	napTime = 50 * time.Microsecond
-	napHear = 64 // answers: a read that brings so many is worth itself
-	napLeft = 32 // calls: with fewer under way somebody may wait for the next answer
+	napHear = 64              // answers: a read that brings so many is worth itself
+	napLeft = 32              // calls: with fewer under way somebody may wait for the next answer
+	napSize = feedBytes / 128 // bytes of an answer: the pipe holds as many of them as a worker may write meanwhile
 )
 
-// deep needs pool.mu. It says that what is under way, after a read that brought so many answers, is worth a nap: the
-// worker has to do until long after it.
-func (w *worker) deep(heard int) bool {
-	return heard < napHear && w.flight.n >= napLeft && time.Duration(w.flight.n)*w.pace > 4*napTime
+// deep needs pool.mu. It says that what is under way, after a read that brought so many answers of so many bytes, is worth
+// a nap: the worker has to do until long after it, and room in the pipe for what it writes meanwhile.
+func (w *worker) deep(heard, bytes int) bool {
+	return heard < napHear && w.flight.n >= napLeft && time.Duration(w.flight.n)*w.pace > 4*napTime && bytes <= heard*napSize
+}
+
+// sizeOf is about how many bytes the answers were.
+func sizeOf(answers []heard) (bytes int) {
+	for i := range answers {
+		bytes += len(answers[i].answer.Value)
+	}
+	return bytes
 }
 
 // nap lets answers gather. One reader of a pool naps at a time, as it may take a processor from the runtime meanwhile.
@@ -126,7 +135,7 @@ func (w *worker) answer(answers []heard) (err error) {
 	}
 	write := n > 0 && w.release()
 	w.calm = n > 0 && w.flight.n == 0 && w.open && answers[n-1].call.outcome != nil
-	w.sleepy = p.naps && w.deep(n)
+	w.sleepy = p.naps && w.deep(n, sizeOf(answers[:n]))
 	sick := n > 0 && p.sickSince != nil && w.ready
 	p.mu.Unlock()
 
