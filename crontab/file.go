@@ -25,8 +25,9 @@ import (
 //     for itself alone. A command reaches to the first %; what follows is its standard input, in which each further % is a
 //     line end. \% is a %.
 //
-// Six fields cannot be told from five and a command, so nothing but CRON_SECONDS allows them; a command that begins like a
-// field is an error. The commands have the environment of the caller. The Name of a line is its command, with a number where another one has it.
+// Six fields cannot be told from five and a command, so nothing but CRON_SECONDS allows them; a command that begins like
+// a field is an error. The commands have the environment of the caller. The Name of a line is its command, with a number
+// where another one has it.
 func Parse(in io.Reader, name string, zone *time.Location) ([]Line, error) {
 	f := file{zone: zone, env: os.Environ()}
 	var lines []Line

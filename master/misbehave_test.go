@@ -94,9 +94,9 @@ func TestM01ToM04OthersAreServed(t *testing.T) {
 }
 
 // BenchmarkDelivery is how long an outcome waits for its callback, from the runner's done to the first line of the
-// callback, at 32,000 a second beside 4,000 that misbehave, or 500 that hang. Tenths of a second with and without misdeeds take turns, so
-// that both see the same machine; the figures are medians over them of the 99th percentile, and ratio is how many times
-// the baseline it is.
+// callback, at 32,000 a second beside 4,000 that misbehave, or 500 that hang. Tenths of a second with and without
+// misdeeds take turns, so that both see the same machine; the figures are medians over them of the 99th percentile, and
+// ratio is how many times the baseline it is.
 func BenchmarkDelivery(b *testing.B) {
 	for _, bad := range misdeeds[1 : len(misdeeds)-1] {
 		often := 8

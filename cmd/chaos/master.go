@@ -43,8 +43,8 @@ type result struct {
 	At     time.Time `json:"at"`
 }
 
-// startMaster starts "master run", or the embedder, with this program as its worker. Each result is given to heard, on one goroutine; its
-// stderr is copied to log.
+// startMaster starts "master run", or the embedder, with this program as its worker. Each result is given to heard, on
+// one goroutine; its stderr is copied to log.
 func startMaster(c *config, ledger string, log io.Writer, heard func(result)) (*master, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -20,8 +20,9 @@ const SweepVerb = "__sweep"
 
 // StartSweeper starts self, a program that calls Sweep when its first argument is SweepVerb, as the sweeper of this
 // process: from now on what this process starts carries a mark, and when this process ends, however it ends, the sweeper
-// ends every process with the mark, and all that is in a Cgroup that was made here, and removes those groups. It belongs to a whole program, and so is for a main to call, before it starts
-// anything. stop lets the sweeper do its work now, and does not wait for it.
+// ends every process with the mark, and all that is in a Cgroup that was made here, and removes those groups. It belongs
+// to a whole program, and so is for a main to call, before it starts anything. stop lets the sweeper do its work now, and
+// does not wait for it.
 func StartSweeper(self string) (stop func(), err error) {
 	mark := fmt.Sprintf("%d-%s", os.Getpid(), rand.Text())
 	cmd := exec.Command(self, SweepVerb, mark)
