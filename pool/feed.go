@@ -195,9 +195,12 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 		case c.batch:
 			options = mayShare
 		}
-		err := w.out.RequestWith(c.task.Key, c.task.Target, c.task.Args, options)
-		if err == nil && w.slot.canary {
+		var err error
+		if w.slot.canary {
 			err = w.pool.asideNow(c.task.Key)
+		}
+		if err == nil {
+			err = w.out.RequestWith(c.task.Key, c.task.Target, c.task.Args, options)
 		}
 		if err != nil {
 			w.refuse(c, err)

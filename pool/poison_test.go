@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,30 @@ func TestPoisonedKeyIsSetAside(t *testing.T) {
 		t.Errorf("outcome = %+v, want it done by main/1", o)
 	}
 	waitReady(t, p, 1) // the canary goes when it is idle
+}
+
+// TestATaskThatIsSetAsideIsNotWritten: the canary was sent it all the same, and died of it, while its outcome said that it
+// had not run.
+func TestATaskThatIsSetAsideIsNotWritten(t *testing.T) {
+	ledger := filepath.Join(t.TempDir(), "ledger")
+	p, log := start(t, pool.Config{Workers: 1, Env: with("EVIL_LEDGER=" + ledger), Poison: pool.Poison{CoolDown: time.Hour}})
+	poison, other := task(t, "poison", "x:kill9"), task(t, "other", "x:kill9")
+	for _, k := range []ipc.Task{poison, poison, other, other, poison} {
+		if o := run(t, p, k); !errors.Is(o.Err, ipc.ErrCrash) || o.Attempts != 1 {
+			t.Fatalf("outcome = %+v, want a crash", o)
+		}
+	}
+	waitFor(t, log, func(e pool.SetAside) bool { return e.Key == "poison" })
+	if o := run(t, p, poison); !errors.Is(o.Err, ipc.ErrCrash) || o.Attempts != 0 {
+		t.Errorf("outcome = %+v, want it set aside", o)
+	}
+	if o := run(t, p, task(t, "other", "echo")); o.Err != nil || o.Worker != "main/canary" { // behind it
+		t.Errorf("outcome = %+v, want it done by the canary", o)
+	}
+	got := slices.DeleteFunc(keys(t, ledger), func(key string) bool { return key != "poison" })
+	if len(got) != 3 {
+		t.Errorf("it began %d times, want 3", len(got))
+	}
 }
 
 func TestRetriesGoOnInTheCanary(t *testing.T) {
