@@ -93,12 +93,12 @@ func (in *intake) next() (*request, error) {
 // which has the stream.
 func (in *intake) nextNow() (*request, error) {
 	for !in.aside {
-		r, ok, err := in.dec.RequestNow()
+		ok, err := in.dec.RequestNow(&in.own.Request)
 		if !ok {
 			return nil, err
 		}
-		if r.Key != ipc.KeyCancel {
-			in.own.Request, in.own.ctx, in.own.off = r, nil, false
+		if in.own.Key != ipc.KeyCancel {
+			in.own.ctx, in.own.off = nil, false
 			return &in.own, nil
 		}
 	}
@@ -141,7 +141,7 @@ func (in *intake) begin(ctx context.Context, r *request) {
 	r.ctx = in.newContext(ctx)
 	in.now = r
 	in.turn.Store(in.turn.Load()&^(turnNext-1) + turnNext + turnRunning)
-	if in.watched.CompareAndSwap(false, true) {
+	if !in.watched.Load() && in.watched.CompareAndSwap(false, true) {
 		in.arm()
 	}
 }

@@ -43,8 +43,8 @@ type Decoder struct {
 	err error // why it is dead
 
 	// the message that was found; what is absent is empty, and only a request has a third
-	key                  []byte
-	first, second, third Raw
+	key    []byte
+	values [3]Raw
 
 	buf     []byte
 	pos     int    // what is before it has been handed out
@@ -71,73 +71,68 @@ func NewDecoder(r io.Reader, cfg DecoderConfig) *Decoder {
 // Request reads the next request. The error is io.EOF when the input ends between two of them; an *Error of kind
 // protocol when it ends inside one, or holds anything else than requests: then the decoder is dead and repeats it. Any
 // other error is the reader's, and the next call goes on where it stopped.
-func (d *Decoder) Request() (Request, error) {
-	if err := d.next(false); err != nil {
-		return Request{}, err
+func (d *Decoder) Request() (r Request, err error) {
+	if err = d.next(false); err == nil {
+		d.request(&r)
 	}
-	return d.request(), nil
+	return r, err
 }
 
 // RequestNow is Request for what has been read already, as AnswerNow.
-func (d *Decoder) RequestNow() (r Request, ok bool, err error) {
-	switch {
-	case d.err != nil:
-		return Request{}, false, d.err
-	case d.pos == len(d.buf), !d.find(false):
-		return Request{}, false, d.err
+func (d *Decoder) RequestNow(r *Request) (ok bool, err error) {
+	if ok = d.now(false); ok {
+		d.request(r)
 	}
-	return d.request(), true, nil
+	return ok, d.err
 }
 
-// request is the message that was found.
-func (d *Decoder) request() Request {
-	r := Request{Key: string(d.key), Target: d.first}
-	if !d.second.IsNil() {
-		r.Args = d.second
-	}
-	if !d.third.IsNil() {
-		r.Options = d.third
+// request fills r with the message that was found.
+func (d *Decoder) request(r *Request) {
+	r.Key, r.Target = string(d.key), d.values[0]
+	r.Args, r.Options = present(d.values[1]), present(d.values[2])
+}
+
+// present is r, or nil where it stands for nothing.
+func present(r Raw) Raw {
+	if r.IsNil() {
+		return nil
 	}
 	return r
 }
 
 // Answer reads the next answer, and hands text on the way to the config's Text. Its errors are those of Request.
-func (d *Decoder) Answer() (Answer, error) {
-	if err := d.next(true); err != nil {
-		return Answer{}, err
+func (d *Decoder) Answer() (a Answer, err error) {
+	if err = d.next(true); err == nil {
+		err = d.answer(&a)
 	}
-	return d.answer()
+	return a, err
 }
 
-// AnswerNow is Answer for what has been read already: ok is false when there is no whole answer in it. What earlier calls
-// returned stays valid.
-func (d *Decoder) AnswerNow() (a Answer, ok bool, err error) {
-	switch {
-	case d.err != nil:
-		return Answer{}, false, d.err
-	case d.pos == len(d.buf), !d.find(true):
-		return Answer{}, false, d.err
-	}
-	a, err = d.answer()
-	return a, err == nil, err
+// AnswerNow is Answer for what has been read already: when there is a whole answer in it, it fills a with that and says ok.
+// What earlier calls have given stays valid.
+func (d *Decoder) AnswerNow(a *Answer) (ok bool, err error) {
+	ok = d.now(true) && d.answer(a) == nil
+	return ok, d.err
 }
 
-// answer is the message that was found.
-func (d *Decoder) answer() (Answer, error) {
-	if d.second.IsNil() {
-		return Answer{Key: d.key, Value: d.first, Given: d.give()}, nil
+// answer fills a with the message that was found.
+func (d *Decoder) answer(a *Answer) error {
+	*a = Answer{Key: d.key}
+	value, fault := d.values[0], d.values[1]
+	if fault.IsNil() {
+		a.Value, a.Given = value, d.give()
+		return nil
 	}
-	if !d.first.IsNil() {
+	if !value.IsNil() {
 		d.err = Errorf(KindProtocol, "the answer of key %.40q has a value and an error, so it echoes requests: is it cat?", d.key)
-		return Answer{}, d.err
+		return d.err
 	}
-	fault, ok := taskError(d.second)
-	if !ok {
-		t, _ := next(d.second)
+	var ok bool
+	if a.Err, ok = taskError(fault); !ok {
+		t, _ := next(fault)
 		d.err = Errorf(KindProtocol, "the error of key %.40q must be a string or a map, not %s", d.key, t.kind)
-		return Answer{}, d.err
 	}
-	return Answer{Key: d.key, Err: fault}, nil
+	return d.err
 }
 
 // Keep makes the Raws of the last message valid for good: the decoder goes on in another buffer.
@@ -149,7 +144,7 @@ func (d *Decoder) Keep() {
 
 // give leaves the buffer to the value that was found, if that is most of it, and goes on in the small one.
 func (d *Decoder) give() bool {
-	d.bulky = d.cfg.Wire != JSON && cap(d.buf) > smallBuffer && len(d.first) >= cap(d.buf)/2
+	d.bulky = d.cfg.Wire != JSON && cap(d.buf) > smallBuffer && len(d.values[0]) >= cap(d.buf)/2
 	if !d.bulky || len(d.unread()) > smallBuffer {
 		return false
 	}
@@ -164,6 +159,9 @@ func (d *Decoder) useSmall() {
 	}
 	d.buf, d.pos = d.small[:copy(d.small[:smallBuffer], d.unread())], 0
 }
+
+// now finds the next message in what has been read already.
+func (d *Decoder) now(answer bool) bool { return d.err == nil && d.pos < len(d.buf) && d.find(answer) }
 
 // next finds the next message; text is allowed before an answer.
 func (d *Decoder) next(answer bool) error {
@@ -291,17 +289,16 @@ func (d *Decoder) dieOf(cause error, format string, args ...any) error {
 	return d.err
 }
 
-// setKey checks a key.
-func (d *Decoder) setKey(b []byte) bool {
+// checkKey refuses a key that no message may have.
+func (d *Decoder) checkKey() bool {
 	switch {
-	case len(b) > MaxKey:
-		_ = d.die("a key has %d bytes; at most %d are allowed", len(b), MaxKey)
+	case len(d.key) > MaxKey:
+		_ = d.die("a key has %d bytes; at most %d are allowed", len(d.key), MaxKey)
 		return false
-	case !utf8.Valid(b):
+	case !utf8.Valid(d.key):
 		_ = d.die("a key is not valid UTF-8")
 		return false
 	}
-	d.key = b
 	return true
 }
 

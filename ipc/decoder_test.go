@@ -453,13 +453,13 @@ func TestAnswerNowReadsNothing(t *testing.T) {
 				reads = reads[1:]
 				return n, nil
 			}), DecoderConfig{Wire: tt.wire})
-			if _, ok, err := d.AnswerNow(); ok || err != nil || len(reads) != 2 {
+			if ok, err := d.AnswerNow(new(Answer)); ok || err != nil || len(reads) != 2 {
 				t.Fatalf("before any read: %v, %v", ok, err)
 			}
 			var got []string
 			var all []Answer
 			a, err := d.Answer()
-			for ok := err == nil; ok; a, ok, err = d.AnswerNow() {
+			for ok := err == nil; ok; ok, err = d.AnswerNow(&a) {
 				all = append(all, a)
 			}
 			for _, a := range all { // only now: none has overwritten another
@@ -471,7 +471,7 @@ func TestAnswerNowReadsNothing(t *testing.T) {
 			if a, err := d.Answer(); err != nil || string(a.Key) != "c" || a.Value.String() != `"three"` {
 				t.Errorf("third: %s = %s, %v", a.Key, a.Value, err)
 			}
-			if _, ok, err := d.AnswerNow(); ok || err != nil {
+			if ok, err := d.AnswerNow(&a); ok || err != nil {
 				t.Errorf("at the end: %v, %v", ok, err)
 			}
 			if _, err := d.Answer(); !errors.Is(err, io.EOF) {
@@ -483,7 +483,7 @@ func TestAnswerNowReadsNothing(t *testing.T) {
 	if _, err := d.Answer(); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok, err := d.AnswerNow(); ok || KindOf(err) != KindProtocol {
+	if ok, err := d.AnswerNow(new(Answer)); ok || KindOf(err) != KindProtocol {
 		t.Errorf("what is no answer: %v, %v", ok, err)
 	}
 }

@@ -50,7 +50,7 @@ func NewEncoder(w io.Writer, wire Wire, lim Limits) *Encoder {
 // Request appends [key, target, args]. A nil args is absent. The error is of kind input, when a value is none or is
 // beyond the limits; then nothing is appended.
 func (e *Encoder) Request(key string, target, args Raw) error {
-	return e.message("request", key, 2, target, args, nil)
+	return e.message("request", key, target, args)
 }
 
 // RequestWith is Request with a fourth element, which is for a worker that claims options: mostly a [RequestOptions].
@@ -59,18 +59,18 @@ func (e *Encoder) RequestWith(key string, target, args, options Raw) error {
 	if options.IsNil() {
 		return e.Request(key, target, args)
 	}
-	return e.message("request", key, 3, target, args, options)
+	return e.message("request", key, target, args, options)
 }
 
 // Answer appends [key, value], with errors as Request has them.
 func (e *Encoder) Answer(key string, value Raw) error {
-	return e.message("answer", key, 1, value, nil, nil)
+	return e.message("answer", key, value)
 }
 
 // Failure appends [key, nil, error]. Of an *Error it sends the message, type and trace, cut to 64 KiB each, and its
 // kind when that is input or timeout; of any other error its text.
 func (e *Encoder) Failure(key string, err error) error {
-	return e.message("failure", key, 2, nil, failure(err), nil)
+	return e.message("failure", key, nil, failure(err))
 }
 
 // failure is what the wire has of an error: a string, when there is nothing else to say.
@@ -108,19 +108,19 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
 }
 
-// message appends [key, a], [key, a, b] or [key, a, b, c]: a key and n values.
-func (e *Encoder) message(what, key string, n byte, a, b, c Raw) error {
+// message appends an array of the key and up to three values.
+func (e *Encoder) message(what, key string, values ...Raw) error {
 	if len(key) > MaxKey || !utf8.ValidString(key) {
 		return Errorf(KindInput, "%s of key %.40q: a key is UTF-8 of at most %d bytes, and this one has %d", what, key, MaxKey, len(key))
 	}
-	if err := e.fits(a, b, c); err != nil {
+	if err := e.fits(values); err != nil {
 		return Errorf(KindInput, "%s of key %q: %w", what, key, err)
 	}
 	start, lends, before := len(e.buf), len(e.lent), e.Buffered()
 	if e.json {
-		e.line(key, n, a, b, c)
+		e.line(key, values)
 	} else {
-		e.tuple(key, n, a, b, c)
+		e.tuple(key, values)
 	}
 	if size := e.Buffered() - before; size > e.lim.Size {
 		clear(e.lent[lends:])
@@ -131,7 +131,7 @@ func (e *Encoder) message(what, key string, n byte, a, b, c Raw) error {
 }
 
 // fits checks the values before any of them is copied.
-func (e *Encoder) fits(values ...Raw) error {
+func (e *Encoder) fits(values []Raw) error {
 	for _, v := range values {
 		if len(v) == 0 || len(v) <= e.lim.Size && e.lim.admitsFlat() && flatSize(v) == len(v) {
 			continue
@@ -143,12 +143,11 @@ func (e *Encoder) fits(values ...Raw) error {
 	return nil
 }
 
-func (e *Encoder) tuple(key string, n byte, a, b, c Raw) {
+func (e *Encoder) tuple(key string, values []Raw) {
 	start := len(e.buf)
-	e.buf = appendString(append(e.buf, 0x91+n), key)
-	for i, value := range [...]Raw{a, b, c} {
+	e.buf = appendString(append(e.buf, 0x91+byte(len(values))), key)
+	for _, value := range values {
 		switch {
-		case i >= int(n):
 		case len(value) == 0:
 			e.buf = append(e.buf, codeNil)
 		case len(value) < LargeValue:
@@ -177,15 +176,11 @@ func firstPart(value Raw, n int) int {
 	return first
 }
 
-func (e *Encoder) line(key string, n byte, a, b, c Raw) {
+func (e *Encoder) line(key string, values []Raw) {
 	w := jsonWriter{dst: append(e.buf, '['), nan: true}
 	w.dst = appendQuoted(w.dst, key)
-	w.next(a)
-	if n > 1 {
-		w.next(b)
-	}
-	if n > 2 {
-		w.next(c)
+	for _, value := range values {
+		w.next(value)
 	}
 	w.dst = append(w.dst, ']', '\n')
 	e.buf = w.dst

@@ -5,69 +5,78 @@ import "encoding/binary"
 // Most values hold no others, or are short lists and maps of such. Their end is found at a glance, where the Scanner
 // counts: flatSize says yes to nothing that a Scanner refuses, and leaves to it whatever is not flat or not whole.
 
-// leafSize is the size of the value that b begins with, if it is whole and holds no others; otherwise, and of an extension,
-// 0.
-func leafSize(b []byte) int {
-	if len(b) == 0 {
+// leafEnd is where the value at b[at:] ends, if it is whole and holds no others; otherwise, and of an extension, 0.
+func leafEnd(b []byte, at int) int {
+	if at >= len(b) {
 		return 0
 	}
-	h := heads[b[0]]
-	size := 1 + uint64(h.arg)
-	if h.class == classData && uint64(len(b)) >= size {
-		switch h.arg {
-		case 1:
-			size += uint64(b[1])
-		case 2:
-			size += uint64(binary.BigEndian.Uint16(b[1:]))
-		default:
-			size += uint64(binary.BigEndian.Uint32(b[1:]))
-		}
-	} else if h.class != classFixed {
+	h := heads[b[at]]
+	end := uint64(at) + 1 + uint64(h.arg)
+	switch {
+	case end > uint64(len(b)):
+		return 0
+	case h.class == classFixed:
+		return int(end)
+	case h.class != classData:
 		return 0
 	}
-	if size > uint64(len(b)) {
+	switch h.arg {
+	case 1:
+		end += uint64(b[at+1])
+	case 2:
+		end += uint64(binary.BigEndian.Uint16(b[at+1:]))
+	default:
+		end += uint64(binary.BigEndian.Uint32(b[at+1:]))
+	}
+	if end > uint64(len(b)) {
 		return 0
 	}
-	return int(size)
+	return int(end)
 }
 
 // flatMost is how many values a flat list or map holds at most: beyond, the Scanner is as fast.
 const flatMost = 4
 
-// flatSize is leafSize for short lists and maps of leaves, too.
-func flatSize(b []byte) int {
-	if len(b) == 0 || heads[b[0]].class != classContainer {
-		return leafSize(b)
+// flatEnd is leafEnd for short lists and maps of leaves, too.
+func flatEnd(b []byte, at int) int {
+	if end := leafEnd(b, at); end > 0 || at >= len(b) {
+		return end
 	}
-	items := heads[b[0]].arg
-	if items > flatMost {
+	h := heads[b[at]]
+	if h.class != classContainer || h.arg > flatMost {
 		return 0
 	}
-	size := 1
-	for range items {
-		n := leafSize(b[size:])
-		if n == 0 {
+	at++
+	for range h.arg {
+		if at = leafEnd(b, at); at == 0 {
 			return 0
 		}
-		size += n
 	}
-	return size
+	return at
 }
 
-// flatTuple is the size of the message that b begins with, if it is whole, and its values are flat; otherwise 0.
-func flatTuple(b []byte) int {
-	size := 1 + leafSize(b[1:])
-	if size == 1 {
+// flatSize is how many bytes the flat value takes that b begins with; 0: it is not flat, or not whole.
+func flatSize(b []byte) int { return flatEnd(b, 0) }
+
+// flat takes the message apart that b begins with, if it is whole and its values are flat. It returns its size, or 0.
+func (d *Decoder) flat(b []byte) int {
+	key := leafEnd(b, 1)
+	if key == 0 {
 		return 0
 	}
-	for range b[0] - 0x91 {
-		n := flatSize(b[size:])
-		if n == 0 {
+	var values [3]Raw
+	at := key
+	for i := range values[:b[0]-0x91] {
+		end := flatEnd(b, at)
+		if end == 0 {
 			return 0
 		}
-		size += n
+		values[i] = b[at:end:end]
+		at = end
 	}
-	return size
+	_, head, _ := stringHead(b[1:])
+	d.key, d.values = b[1+head:key], values
+	return at
 }
 
 // admitsFlat says that no limit but the size can refuse a message of flat values.

@@ -197,15 +197,13 @@ func (d *Decoder) parseLine(line []byte, answer bool) error {
 		return errNoTuple
 	}
 	name, _ := next(p.dst)
-	if !d.setKey(name.data) {
+	if d.key = name.data; !d.checkKey() {
 		return d.err
 	}
 	d.parsed = p.dst
 	for ; n < len(bounds); n++ {
 		bounds[n] = len(p.dst)
 	}
-	d.first = p.dst[bounds[1]:bounds[2]:bounds[2]]
-	d.second = p.dst[bounds[2]:bounds[3]:bounds[3]]
-	d.third = p.dst[bounds[3]:]
+	d.values = [3]Raw{p.dst[bounds[1]:bounds[2]:bounds[2]], p.dst[bounds[2]:bounds[3]:bounds[3]], p.dst[bounds[3]:]}
 	return nil
 }

@@ -10,35 +10,23 @@ func (d *Decoder) nextTuple(answer bool) bool {
 	if d.scanned == 0 && !d.begin(answer) {
 		return false
 	}
-	b := d.unread()
-	if !d.whole(b) {
+	size := d.whole(d.unread())
+	if size == 0 || !d.checkKey() {
 		return false
 	}
-	size, head, _ := stringHead(b[1:])
-	value := 1 + head + size
-	if !d.setKey(b[1+head : value]) {
-		return false
-	}
-	d.first, d.second, d.third = b[value:d.scanned:d.scanned], nil, nil
-	if b[0] > 0x92 {
-		d.first, d.second = split(d.first)
-	}
-	if b[0] > 0x93 {
-		d.second, d.third = split(d.second)
-	}
-	d.pos += d.scanned
-	d.largest = max(d.largest, d.scanned)
+	d.pos += size
+	d.largest = max(d.largest, size)
 	d.scanned = 0
 	return true
 }
 
-// whole finds the end of the message that b begins with, if it has arrived.
-func (d *Decoder) whole(b []byte) bool {
-	if d.scanned == 0 && d.lim.admitsFlat() {
-		if n := flatTuple(b); n > 0 && n <= d.lim.Size {
-			d.scanned = n
-			return true
+// whole takes the message apart that b begins with, if it has arrived. It returns its size, or 0.
+func (d *Decoder) whole(b []byte) int {
+	if d.scanned == 0 {
+		if n := d.flat(b); n > 0 && n <= d.lim.Size && d.lim.admitsFlat() {
+			return n
 		}
+		d.scanner.Reset()
 	}
 	n, done, err := d.scanner.Scan(b[d.scanned:])
 	d.scanned += n
@@ -46,13 +34,19 @@ func (d *Decoder) whole(b []byte) bool {
 	case err != nil:
 		_ = d.dieOf(err, "a malformed message%s: %v", ofKey(b), err)
 	case done:
-		return true
+		size, head, _ := stringHead(b[1:])
+		key := 1 + head + size
+		d.key, d.values = b[1+head:key], [3]Raw{b[key:d.scanned:d.scanned]}
+		for i := range b[0] - 0x92 {
+			d.values[i], d.values[i+1] = split(d.values[i])
+		}
+		return d.scanned
 	default:
 		if n, _, ok := stringHead(b[1:]); ok && n > MaxKey { // no need to wait for the rest of it
 			_ = d.die("a key has %d bytes; at most %d are allowed", n, MaxKey)
 		}
 	}
-	return false
+	return 0
 }
 
 // split cuts the first value off.
@@ -89,7 +83,6 @@ func (d *Decoder) begin(answer bool) bool {
 		_ = d.die("a message must be an array whose first item is a string, the key")
 		return false
 	}
-	d.scanner.Reset()
 	return true
 }
 

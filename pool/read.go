@@ -92,11 +92,16 @@ func (w *worker) hear() error {
 		w.answers = w.answers[:0]
 	}()
 	a, err := w.in.Answer()
-	for ok := err == nil; ok; a, ok, err = w.in.AnswerNow() {
-		w.answers = append(w.answers, heard{answer: a})
-	}
-	if len(w.answers) == 0 {
+	if err != nil {
 		return err
+	}
+	w.answers = append(w.answers, heard{answer: a})
+	for more := true; more; {
+		n := len(w.answers)
+		w.answers = append(w.answers, heard{})
+		if more, err = w.in.AnswerNow(&w.answers[n].answer); !more {
+			w.answers = w.answers[:n]
+		}
 	}
 	if wrong := w.answer(w.answers); wrong != nil {
 		return wrong
