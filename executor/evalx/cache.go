@@ -23,8 +23,7 @@ type cache struct {
 // compiled is an expression, ready to be evaluated.
 type compiled struct {
 	fn     *starlark.Function
-	lambda any    // what it stands for, when that is the same each time; nil: it may not be
-	name   string // the name that it is; "": it is more than that
+	lambda any // what it stands for, when that is the same each time; nil: it may not be
 }
 
 func (c *cache) get(text []byte) (compiled, bool) {

@@ -52,6 +52,7 @@ func TestWhatIsCompiledSeesTheSessionAsItIs(t *testing.T) {
 		{"(lambda **x: x)", map[string]int{"b": 1}, `{"b":1}`},
 		{"lambda x: missing", []int{1}, `NameError: name "missing" is not defined`},
 		{"lambda x: missing", []int{1}, `NameError: name "missing" is not defined`},
+		{"*", nil, "SyntaxError"}, // and not what products are rewritten to
 		{"missing = 5", nil, `"missing"`},
 		{"lambda x: missing", []int{1}, "5"},
 	} {

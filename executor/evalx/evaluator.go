@@ -248,12 +248,12 @@ func (e *Evaluator) check() {
 
 // eval is the evaluator's part in [executor.Resolve].
 func (e *Evaluator) eval(_ context.Context, text []byte) (any, error) {
+	if v, ok := e.names[string(text)]; ok && isName(text) {
+		return e.thing(v), nil
+	}
 	if x, ok := e.cache.get(text); ok {
 		if x.lambda != nil {
 			return x.lambda, nil
-		}
-		if v, ok := e.names[x.name]; ok && x.name != "" {
-			return e.thing(v), nil
 		}
 		v, err := starlark.Call(e.thread, x.fn, nil, nil)
 		return e.thing(v), err
@@ -266,6 +266,16 @@ func (e *Evaluator) eval(_ context.Context, text []byte) (any, error) {
 		return v, nil
 	}
 	return e.thing(v), nil
+}
+
+// isName says that text could be a name; others in names are signs of ours.
+func isName(text []byte) bool {
+	for _, c := range text {
+		if !isWord(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // thing shows a value to [executor.Resolve].

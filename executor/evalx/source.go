@@ -29,7 +29,6 @@ func (e *Evaluator) source(text string) (v starlark.Value, names bool, err error
 	if len(file.Stmts) == 1 {
 		if stmt, ok := file.Stmts[0].(*syntax.ExprStmt); ok {
 			constant := isConstantLambda(stmt.X)
-			name, _ := unparen(stmt.X).(*syntax.Ident)
 			f, err := e.compile(stmt.X)
 			if err != nil {
 				return nil, false, err
@@ -38,9 +37,6 @@ func (e *Evaluator) source(text string) (v starlark.Value, names bool, err error
 				constant = false
 			}
 			x := compiled{fn: f}
-			if name != nil {
-				x.name = name.Name
-			}
 			if constant {
 				x.lambda = e.thing(v)
 			}
