@@ -45,9 +45,11 @@ type server struct {
 
 	options ipc.Raw            // of the last request that had any,
 	told    ipc.RequestOptions // and what they tell
+	batch   bool               // the answer to the request at hand may be held
 	held    bool               // answers wait for a flush; or did, until flushLate came
 
 	writing sync.Mutex  // guards enc and what follows
+	since   time.Time   // when the oldest of the answers that are held was
 	flusher *time.Timer // flushes answers that are held; nil: none ever was
 	armed   bool        // it is going to
 	late    error       // what it met
@@ -90,7 +92,9 @@ func (s *server) loop(ctx context.Context) {
 			}
 			break
 		}
-		s.busy.Store(true)
+		if !s.busy.Load() { // a look costs less than a store
+			s.busy.Store(true)
+		}
 		s.answer(ctx, req)
 	}
 	if err := s.flush(); err != nil && s.err == nil {
@@ -104,7 +108,7 @@ func (s *server) loop(ctx context.Context) {
 func (s *server) next() (*request, error) {
 	if s.held {
 		req, err := s.requests.nextNow()
-		if req != nil && s.batch(req) {
+		if req != nil && s.mayHold(req) {
 			return req, nil
 		}
 		if failed := s.flush(); failed != nil || req != nil || err != nil {
@@ -115,8 +119,8 @@ func (s *server) next() (*request, error) {
 	return s.requests.next()
 }
 
-// batch says that the answer to req may be held.
-func (s *server) batch(req *request) bool {
+// mayHold says that the answer to req may be held.
+func (s *server) mayHold(req *request) bool {
 	return req.Options != nil && s.read(req.Options) == nil && s.told.Batch
 }
 
@@ -149,6 +153,7 @@ func (s *server) answer(ctx context.Context, req *request) {
 }
 
 func (s *server) run(ctx context.Context, req *request) (any, error) {
+	s.batch = false
 	if req.off {
 		return nil, errNotBegun
 	}
@@ -156,7 +161,7 @@ func (s *server) run(ctx context.Context, req *request) (any, error) {
 		if err := s.read(req.Options); err != nil {
 			return nil, err
 		}
-		req.ctx.told = s.told
+		req.ctx.told, s.batch = s.told, s.told.Batch
 	}
 	switch req.Key {
 	case ipc.KeyHello:
@@ -210,12 +215,14 @@ func (s *server) write(req *request, result any, err error) error {
 	if err := s.encode(req.Key, result, err); err != nil {
 		return err
 	}
-	if !s.batch(req) || s.enc.Buffered() > heldMost {
+	if !s.batch || s.enc.Buffered() > heldMost {
 		s.held = false
 		return s.enc.Flush()
 	}
 	s.enc.Keep() // a value may be in the buffer that the next request is read into
-	s.held = true
+	if !s.held {
+		s.held, s.since = true, time.Now()
+	}
 	switch {
 	case s.armed:
 	case s.flusher == nil:
@@ -238,14 +245,19 @@ func (s *server) flush() error {
 	return s.enc.Flush()
 }
 
-// flushLate writes what has been held long enough: the next request takes its time.
+// flushLate writes what has been held long enough: the next request takes its time. What was held when it was armed has
+// been written meanwhile, as a rule.
 func (s *server) flushLate() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	s.armed = false
-	if s.late == nil {
-		s.late = s.enc.Flush()
+	if s.armed = s.enc.Buffered() > 0 && s.late == nil; !s.armed {
+		return
 	}
+	if left := heldTime - time.Since(s.since); left > 0 {
+		s.flusher.Reset(left)
+		return
+	}
+	s.armed, s.late = false, s.enc.Flush()
 }
 
 // encode appends an answer.

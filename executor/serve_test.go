@@ -431,6 +431,26 @@ func TestBatchedAnswersAreHeldAMillisecondAtMost(t *testing.T) {
 	})
 }
 
+// TestBatchedAnswersAreNotWrittenForThoseBeforeThem: the clock of answers that have been written cuts no later write short.
+func TestBatchedAnswersAreNotWrittenForThoseBeforeThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var names executor.Registry
+		var out writes
+		executor.Handle(&names, "do", func(_ context.Context, key string) (string, error) {
+			<-time.After(map[string]time.Duration{"x": heldTime - 10, "b3": heldTime / 2}[key]) // b2 is held until after b1's time
+			return key, nil
+		})
+		var in bytes.Buffer
+		feed(t, &in, "b1", "x", "b2", "b3")
+		if err := executor.Serve(t.Context(), &names, &in, &out, ipc.Msgpack); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := out.keys(t), []string{"b1", "x", "b2 b3"}; !slices.Equal(got, want) {
+			t.Errorf("writes of %q, want %q", got, want)
+		}
+	})
+}
+
 // TestBatchedAnswerThatCannotBeWritten ends the server, whoever met it.
 func TestBatchedAnswerThatCannotBeWritten(t *testing.T) {
 	for _, slow := range []time.Duration{0, 10 * time.Millisecond} {
