@@ -301,12 +301,14 @@ func zoneName(zone *time.Location) string {
 	if zone != time.Local {
 		return zone.String()
 	}
-	if name, ok := os.LookupEnv("TZ"); ok {
-		if name = strings.TrimPrefix(name, ":"); name == "" {
-			return "UTC"
-		} else if _, err := time.LoadLocation(name); err == nil {
-			return name
+	if time.Local.String() == "UTC" { // which it also is when TZ is a zone that the runtime does not know, such as JST-9
+		return "UTC"
+	}
+	if name := strings.TrimPrefix(os.Getenv("TZ"), ":"); name != "" && name != "/etc/localtime" {
+		if _, after, ok := strings.Cut(name, "zoneinfo/"); ok {
+			return after
 		}
+		return name
 	}
 	if target, err := os.Readlink("/etc/localtime"); err == nil {
 		if _, name, ok := strings.Cut(target, "zoneinfo/"); ok {
