@@ -168,11 +168,11 @@ func exitOf(exit proc.Exit, stderr *stderrLog) ipc.Exit {
 }
 
 func endedBeforeReady(exit ipc.Exit) error {
-	why := "before it answered its first request"
+	why := " before it answered its first request"
 	if exit.Code == exitConfig {
-		why = "which says that its configuration is wrong and that it shall not be started again"
+		why = ", which says that its configuration is wrong and that it shall not be started again"
 	}
-	e := ipc.Errorf(ipc.KindCrash, "it ended with %s %s", &exit, why)
+	e := ipc.Errorf(ipc.KindCrash, "it ended with %s%s", &exit, why)
 	e.Exit = &exit
 	return e
 }
