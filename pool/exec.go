@@ -2,6 +2,7 @@ package pool
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,8 @@ import (
 // without its extension; without any of them it is added as the last word. Nothing is ever given to a shell.
 //
 // A process that exits 0 has its stdout as value: a string, or bytes where it is not UTF-8. Another exit code is an error
-// of kind task with the code, and with the last lines of stderr, in its Exit; a signal is one of kind crash.
+// of kind task with the code, and with the last lines of stderr, in its Exit; its message ends with the last one, of stdout
+// when stderr has none. A signal is an error of kind crash.
 func NewExec(cfg Config) (*Pool, error) {
 	p, err := New(cfg)
 	if err != nil {
@@ -165,7 +167,7 @@ func (w *worker) exec(c *call) {
 	case exit.Signal != 0:
 		o.Err = &ipc.Error{Kind: ipc.KindCrash, Message: fmt.Sprintf("it died (%s)", &exit), Exit: &exit}
 	case exit.Code != 0:
-		o.Err = &ipc.Error{Kind: ipc.KindTask, Message: exit.String() + lastWords(exit.Stderr), Exit: &exit}
+		o.Err = &ipc.Error{Kind: ipc.KindTask, Message: exit.String() + cmp.Or(lastWords(exit.Stderr), lastWords(out.lines())), Exit: &exit}
 	default:
 		o.Value, o.Err = out.value()
 	}
@@ -242,6 +244,12 @@ func (b *bounded) Write(p []byte) (int, error) {
 		b.buf.Write(p)
 	}
 	return len(p), nil
+}
+
+// lines are the last ones of what it keeps.
+func (b *bounded) lines() []string {
+	out := b.buf.Bytes()
+	return strings.Split(string(out[max(0, len(out)-8<<10):]), "\n")
 }
 
 func (b *bounded) value() (ipc.Raw, error) {

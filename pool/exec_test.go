@@ -46,6 +46,9 @@ func TestExecTellsHowItEnded(t *testing.T) {
 		says   string
 	}{
 		{"echo oh dear >&2; exit 3", ipc.KindTask, "exit code 3: oh dear"},
+		{"echo said elsewhere; echo >&2; echo oh dear >&2; exit 3", ipc.KindTask, "exit code 3: oh dear"},
+		{"echo 1 run; echo 1 failed; echo; exit 3", ipc.KindTask, "exit code 3: 1 failed"}, // as test programs do
+		{"seq 1000 9999; exit 3", ipc.KindTask, "exit code 3: 9999"},
 		{"kill -9 $$", ipc.KindCrash, "signal 9, SIGKILL"},
 		{"trap '' TERM; sleep 300", ipc.KindTimeout, "no answer after 1s"},
 		{"sleep 300 & echo child left behind", "", "child left behind"},

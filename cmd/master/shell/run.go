@@ -34,7 +34,8 @@ the same key run one after another.
 
 With -x the command after -- is no worker: it is started once for each line, never by a shell. {} in its words is the
 line, {/} the last element of the path that it is, {.} the line without its extension; without any of them the line is
-added as the last word. What it prints is the value (-o raw: as it is); an exit code other than 0 is a failure.
+added as the last word. What it prints is the value (-o raw: as it is); an exit code other than 0 is a failure, told with
+the last line of stderr, or else of stdout. The rest of stderr is shown with -v.
 
   master run -x -j 8 urls.txt -- curl -sfLo out/{/} {}
 
