@@ -30,6 +30,7 @@ func (c *console) batch(ctx context.Context, r *shell.Run) int {
 		return exitUsage
 	}
 	defer in.Close()
+	c.yield(r)
 	source, err := shell.NewSource(in, r.Form)
 	if err != nil {
 		c.say("%v", err)
@@ -144,11 +145,21 @@ func (c *console) input(r *shell.Run) (io.ReadCloser, error) {
 	if r.File != "-" {
 		return open(r.File)
 	}
-	if isTerminal(c.in) && !r.Quiet {
+	if c.typed(r) && !r.Quiet {
 		c.say("reading tasks from the terminal, one a line; Ctrl-D ends")
 	}
 	return io.NopCloser(c.in), nil
 }
+
+// yield shows no progress while tasks are typed: it would be written over them.
+func (c *console) yield(r *shell.Run) {
+	if c.typed(r) && r.Progress == "auto" {
+		r.Progress = "none"
+	}
+}
+
+// typed reports whether the tasks are typed on a terminal.
+func (c *console) typed(r *shell.Run) bool { return r.File == "-" && isTerminal(c.in) }
 
 // open opens a file that is to be read.
 func open(name string) (*os.File, error) {

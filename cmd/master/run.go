@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -68,11 +70,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case *shell.Bench:
 		return c.bench(ctx, command)
 	case *shell.CheckCron:
-		fmt.Fprint(stdout, command.Answer(time.Now()))
+		c.heedZone(command.Cron.Zone())
+		return c.print(command.Answer(time.Now()))
 	case *shell.Help:
-		fmt.Fprint(stdout, shell.HelpText(command.Topic))
+		return c.print(shell.HelpText(command.Topic))
 	case *shell.Version:
-		fmt.Fprintf(stdout, "master %s, protocol %d, %s %s/%s\n", version(), ipc.Protocol, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return c.print(fmt.Sprintf("master %s, protocol %d, %s %s/%s\n", version(), ipc.Protocol, runtime.Version(), runtime.GOOS, runtime.GOARCH))
 	}
 	return exitOK
 }
@@ -85,6 +88,27 @@ func (c *console) wrong(err error) int {
 	}
 	c.say("%v (master help%s)", err, topic)
 	return exitUsage
+}
+
+// heedZone tells when TZ is no zone that Go knows: local times are then those of UTC, for it says nothing.
+func (c *console) heedZone(zone *time.Location) {
+	tz := os.Getenv("TZ")
+	if name := strings.TrimPrefix(tz, ":"); zone == time.Local && time.Local.String() == "UTC" && name != "" && name != "UTC" {
+		c.say("TZ is %q, which is no time zone that is known here: local times are UTC; set it to a name like Europe/Madrid", tz)
+	}
+}
+
+// print writes what was asked for where there is no screen, and returns the exit code.
+func (c *console) print(text string) int {
+	_, err := io.WriteString(c.out, text)
+	switch {
+	case errors.Is(err, syscall.EPIPE):
+		return exitPipe
+	case err != nil:
+		c.say("output: %v", err)
+		return exitFailed
+	}
+	return exitOK
 }
 
 // say writes a message before there is a screen.

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"fandango/cmd/master/shell"
 	"fandango/ipc"
@@ -16,6 +19,7 @@ type daemon struct {
 	file   *shell.File
 	named  map[string]*group
 	routes routes
+	values lookout
 	tally  shell.Tally
 }
 
@@ -28,6 +32,9 @@ func (c *console) serve(ctx context.Context, cmd *shell.Serve) int {
 	if len(errs) > 0 {
 		return exitUsage
 	}
+	if slices.ContainsFunc(file.Adds, func(a *shell.Add) bool { return a.Cron != nil && a.Cron.Zone() == time.Local }) {
+		c.heedZone(time.Local)
+	}
 	s, err := c.newSession(cmd.Output, cmd.Grace, file.Groups)
 	if err != nil {
 		return c.unmade(err)
@@ -35,6 +42,7 @@ func (c *console) serve(ctx context.Context, cmd *shell.Serve) int {
 	s.interruptGrace = cmd.Grace
 	s.reread = make(chan struct{}, 1)
 	d := &daemon{session: s, file: file, named: map[string]*group{}}
+	d.values.running, d.values.tell = s.runners, func(words string) { s.screen.Notef("%s", words) }
 	for _, g := range s.groups {
 		d.named[g.made.Name] = g
 	}
@@ -66,6 +74,7 @@ func (d *daemon) follow(ctx context.Context, b *shell.Batch) int {
 	printing, stopPrinting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPrinting()
 	ended := make(chan struct{})
+	var looking sync.WaitGroup
 	err := b.Follow(printing, func(emit func(shell.Result)) {
 		go func() {
 			defer close(ended)
@@ -82,11 +91,13 @@ func (d *daemon) follow(ctx context.Context, b *shell.Batch) int {
 		}
 		d.screen.Watch(d.status)
 		d.start(ctx)
+		looking.Go(func() { d.values.run(ctx, d.master.All()) })
 	})
 	if code := d.verdict(err, b.Tally); err != nil {
 		d.stop(stopError(code))
 	}
 	<-ended
+	looking.Wait()
 	d.screen.Watch(nil)
 	if runs := d.tally.Runs(); err == nil && runs > 0 && !d.out.Quiet {
 		d.screen.Notef("stopped after %s, %d failed", shell.Plural(runs, "run"), d.tally.Failed())
@@ -132,8 +143,8 @@ func (d *daemon) accepted(line int, verb string, err error) bool {
 // status is one line about a daemon.
 func (d *daemon) status() string {
 	all, ready := d.workers()
-	return fmt.Sprintf("  %d/%d workers   %s   %s   %d failed   %d running", ready, all,
-		shell.Plural(int64(len(d.master.Keys())), "key"), shell.Plural(d.tally.Runs(), "run"), d.tally.Failed(), d.running())
+	return fmt.Sprintf("  %d/%d workers   %s%s   %s   %d failed   %d running", ready, all,
+		shell.Plural(int64(len(d.master.Keys())), "key"), d.values.summary(), shell.Plural(d.tally.Runs(), "run"), d.tally.Failed(), d.running())
 }
 
 // routes is a Runner that hands each key to the group that its line names, and to the first group when it names none.

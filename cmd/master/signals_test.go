@@ -371,6 +371,21 @@ func TestServe(t *testing.T) {
 	}
 }
 
+func TestServeTellsOfAValueThatHasExpired(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/lab.master"
+	if err := os.WriteFile(file, []byte("worker odd -j 1 --wire json -- oddworker\nadd k last 1 --expire 10ms\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startMaster(t, "", "serve", "-q", file)
+	p.out.await(t, "k\t1\n", 1)
+	p.err.await(t, ", and good for 10 ms\n", 1)
+	p.signal(syscall.SIGUSR1)
+	p.err.await(t, "1 key   1 expired   1 run ", 1)
+	p.signal(syscall.SIGTERM)
+	p.exit(exitOK, "master: EXPIRED k: its value is ")
+}
+
 func TestServeRunsCronLines(t *testing.T) {
 	t.Parallel()
 	file := t.TempDir() + "/lab.master"

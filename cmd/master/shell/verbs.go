@@ -172,7 +172,8 @@ const serveText = `Each line of the file is a command; a line that begins with #
   pause 30s
 
 Without a worker line the built-in evaluator serves. The first group runs the keys that name none with --worker. Each
-new value is a line on stdout; failures and messages go to stderr.
+new value is a line on stdout; failures and messages go to stderr. So does, once, that a value has expired, or that it has
+not come for 10 s though it was due: a device may hang.
 
 Commands of the file: worker, add, cron, pause (master help add). All lines are checked before anything starts.
 
