@@ -39,7 +39,7 @@ func (w *worker) explain(err error) error {
 // pause makes the reader read all that is in the pipe and then wait; false when it has ended or needs too long.
 func (w *worker) pause(readDone <-chan struct{}, most time.Duration) bool {
 	w.awaken()
-	_ = w.process.Stdout.SetReadDeadline(time.Now())
+	w.process.Stdout.Hurry(true)
 	now := time.Now()
 	left := newClock(now, most)
 	look := time.NewTimer(left.wait(now))
@@ -88,7 +88,7 @@ func (w *worker) resume() {
 	w.pool.mu.Lock()
 	w.pausing = false
 	w.pool.mu.Unlock()
-	_ = w.process.Stdout.SetReadDeadline(time.Time{})
+	w.process.Stdout.Hurry(false)
 	w.onward <- true
 }
 

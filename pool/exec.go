@@ -106,7 +106,7 @@ func (w *worker) exec(c *call) {
 	out := &bounded{most: p.cfg.Limits.Size, rest: process.Kill}
 	w.stderr = stderrLog{}
 	var reading sync.WaitGroup
-	reading.Go(func() { _, _ = io.CopyBuffer(out, &source{f: process.Stdout}, w.copies) })
+	reading.Go(func() { _, _ = io.CopyBuffer(out, process.Stdout, w.copies) })
 	reading.Go(w.listen)
 	aborted := p.aborted
 	graceOver := p.graceOver
@@ -136,7 +136,7 @@ func (w *worker) exec(c *call) {
 	}
 	process.Kill() // what is left of its group, so that the end of its output comes
 	past := time.Now()
-	_ = process.Stdout.SetReadDeadline(past)
+	process.Stdout.Hurry(true)
 	_ = process.Stderr.SetReadDeadline(past)
 	reading.Wait()
 	var exit ipc.Exit

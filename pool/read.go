@@ -3,9 +3,7 @@ package pool
 import (
 	"bytes"
 	"errors"
-	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"fandango/internal/proc"
@@ -14,7 +12,7 @@ import (
 
 // read takes answers from the worker until its stdout ends or breaks the protocol.
 func (w *worker) read() {
-	w.source.f = w.process.Stdout
+	w.source.out = w.process.Stdout
 	w.in = ipc.NewDecoder(&w.source, ipc.DecoderConfig{
 		Wire:   w.pool.cfg.Wire,
 		Limits: w.pool.cfg.Limits,
@@ -241,23 +239,15 @@ func (w *worker) match(answers []heard) (n int) {
 	return n
 }
 
-// source reads a pipe. Once its deadline has passed it gives what is in the pipe, and os.ErrDeadlineExceeded when that
-// is nothing: so a deadline in the past means "read what is there, and stop".
+// source is what a worker writes.
 type source struct {
-	f   *os.File
-	now bool // do so without a deadline
+	out *proc.Output
+	now bool // read what is there, and do not wait
 }
 
 func (s *source) Read(b []byte) (int, error) {
 	if s.now {
-		return proc.ReadNow(s.f, b)
+		return s.out.ReadNow(b)
 	}
-	n, err := s.f.Read(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return proc.ReadNow(s.f, b)
-	}
-	if errors.Is(err, os.ErrClosed) || errors.Is(err, syscall.EIO) {
-		return n, io.EOF
-	}
-	return n, err
+	return s.out.Read(b)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"fandango/internal/proc"
 )
 
 // The bounds of what is kept and shown of a worker's words.
@@ -24,7 +26,7 @@ func (w *worker) listen() {
 	if w.lines == nil {
 		w.lines = bufio.NewReaderSize(nil, lineSize)
 	}
-	w.lines.Reset(&source{f: w.process.Stderr})
+	w.lines.Reset(proc.Rest{File: w.process.Stderr})
 	var limit limiter
 	for {
 		line, isPrefix, err := w.lines.ReadLine()

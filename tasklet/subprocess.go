@@ -201,12 +201,12 @@ func (t *talk) write(hello, request []byte) {
 func (t *talk) read(w Worker) {
 	t.answer, t.err = t.listen(w)
 	close(t.over)
-	_, _ = io.Copy(io.Discard, proc.Rest{File: t.process.Stdout})
+	_, _ = io.Copy(io.Discard, t.process.Stdout)
 }
 
 func (t *talk) listen(w Worker) (*ipc.Answer, error) {
 	expected := ipc.KeyHello
-	d := ipc.NewDecoder(proc.Rest{File: t.process.Stdout}, ipc.DecoderConfig{
+	d := ipc.NewDecoder(t.process.Stdout, ipc.DecoderConfig{
 		Wire: w.Wire, Limits: w.Limits,
 		Oldest: func() (string, bool) { return expected, true },
 	})
@@ -330,7 +330,7 @@ func (t *talk) retire(ctx context.Context) {
 // drain reads what the worker has written. A stranger outside its group may have its pipes and write on for ever.
 func (t *talk) drain(talking *sync.WaitGroup) {
 	now := time.Now()
-	_ = t.process.Stdout.SetReadDeadline(now)
+	t.process.Stdout.Hurry(true)
 	_ = t.process.Stderr.SetReadDeadline(now)
 	enough := time.AfterFunc(drainGrace, func() {
 		_ = t.process.Stdout.Close()

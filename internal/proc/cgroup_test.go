@@ -62,7 +62,7 @@ func TestO21AProcessEndsWithAllOfItsCgroup(t *testing.T) {
 				}
 			}
 			p.Kill()
-			_ = p.Stdout.SetReadDeadline(time.Now().Add(10 * time.Second))
+			defer time.AfterFunc(10*time.Second, func() { p.Stdout.Hurry(true) }).Stop()
 			if _, err := io.Copy(io.Discard, out); err != nil { // its child had it open
 				t.Error(err)
 			}

@@ -12,3 +12,9 @@ func pipe(in bool) (theirs, ours *os.File, err error) {
 	}
 	return w, r, err
 }
+
+// output makes a pipe that a process is to write to.
+func output() (theirs *os.File, ours *Output, err error) {
+	r, w, err := os.Pipe()
+	return w, &Output{r}, err
+}

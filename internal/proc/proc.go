@@ -158,8 +158,9 @@ func Find(name string) error {
 // Process is one started process. Its owner reads Stdout and Stderr to their ends, waits for Exited, and calls Reap
 // exactly once.
 type Process struct {
-	Stdin          *os.File // our end; it takes write deadlines
-	Stdout, Stderr *os.File // our ends; they take read deadlines
+	Stdin  *os.File // our ends; this takes write deadlines,
+	Stdout *Output
+	Stderr *os.File // and this read deadlines
 
 	cmd     *exec.Cmd
 	cgroup  *cgroup // nil: none of its own
@@ -207,33 +208,36 @@ func (s *Spawner) startOnce(spec Spec, look bool) (p *Process, err error) {
 		defer entered()
 	}
 
-	var theirs, ours [3]*os.File
-	defer func() {
-		closeAll(theirs[:]) // the child has its own copies
-		if err != nil {
-			closeAll(ours[:])
-		}
-	}()
-	for i := range theirs {
-		if theirs[i], ours[i], err = pipe(i == 0); err != nil {
-			return nil, fmt.Errorf("start %s: %w", spec.Command[0], err)
-		}
+	p = &Process{cmd: cmd, cgroup: group, exited: make(chan struct{})}
+	theirs, err := p.connect()
+	defer closeAll(theirs[:]) // the child has its own copies
+	if err != nil {
+		p.Close()
+		return nil, fmt.Errorf("start %s: %w", spec.Command[0], err)
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs[0], theirs[1], theirs[2]
-	begun := time.Now()
+	p.begun = time.Now()
 	err = s.onThread(cmd)
 	if err != nil {
+		p.Close()
 		return nil, group.explain(explain(spec, err))
-	}
-	p = &Process{
-		Stdin: ours[0], Stdout: ours[1], Stderr: ours[2],
-		cmd: cmd, cgroup: group, begun: begun, exited: make(chan struct{}),
 	}
 	p.watched.Go(func() {
 		p.watch()
 		close(p.exited)
 	})
 	return p, nil
+}
+
+// connect makes the pipes, and returns the other ends of those that it could make.
+func (p *Process) connect() (theirs [3]*os.File, err error) {
+	if theirs[0], p.Stdin, err = pipe(true); err == nil {
+		theirs[1], p.Stdout, err = output()
+	}
+	if err == nil {
+		theirs[2], p.Stderr, err = pipe(false)
+	}
+	return theirs, err
 }
 
 func closeAll(files []*os.File) {
@@ -291,7 +295,10 @@ func (p *Process) Kill() { _ = p.Signal(syscall.SIGKILL) }
 
 // Close closes our ends of the pipes of a process that is not waited for any more.
 func (p *Process) Close() {
-	closeAll([]*os.File{p.Stdin, p.Stdout, p.Stderr})
+	closeAll([]*os.File{p.Stdin, p.Stderr})
+	if p.Stdout != nil {
+		_ = p.Stdout.Close()
+	}
 	if p.widened.Swap(false) {
 		widePipes.Add(-2)
 	}

@@ -101,7 +101,7 @@ func (p *Process) Widen() (bytes int, ok bool) {
 		widePipes.Add(-2)
 		return 0, false
 	}
-	for _, f := range []*os.File{p.Stdin, p.Stdout} {
+	for _, f := range []*os.File{p.Stdin, p.Stdout.pipe} {
 		conn, err := f.SyscallConn()
 		if err == nil {
 			cerr := conn.Control(func(fd uintptr) { _, err = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, wideBytes) })

@@ -158,20 +158,14 @@ func TestUnreadAndReadNow(t *testing.T) {
 	if n, ok := p.Unread(); n != 4 || !ok {
 		t.Errorf("Unread = %d, %v; want 4", n, ok)
 	}
-	if err := p.Stdout.SetReadDeadline(time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := proc.ReadNow(p.Stdout, b); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n, err := p.Stdout.ReadNow(b); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("ReadNow = %d, %v; want nothing there", n, err)
 	}
 	p.Kill()
-	if err := p.Stdout.SetReadDeadline(time.Time{}); err != nil {
-		t.Fatal(err)
-	}
 	if rest, err := io.ReadAll(p.Stdout); len(rest) > 0 || err != nil {
 		t.Errorf("its stdout ends with %q, %v", rest, err)
 	}
-	if n, err := proc.ReadNow(p.Stdout, b); n != 0 || !errors.Is(err, io.EOF) {
+	if n, err := p.Stdout.ReadNow(b); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("ReadNow = %d, %v; want EOF", n, err)
 	}
 	p.Reap()

@@ -1,0 +1,72 @@
+//go:build linux
+
+package proc_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+
+	"fandango/internal/proc"
+	"fandango/internal/proctest"
+)
+
+// reading reads once, beside its caller.
+func reading(o *proc.Output) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := o.Read(make([]byte, 64))
+		done <- err
+	}()
+	return done
+}
+
+// TestAHurryEndsAWait: whether it comes before the read or meanwhile; and after it, a read waits as before.
+func TestAHurryEndsAWait(t *testing.T) {
+	p := mustStart(t, spawner(t), proctest.Command("cat"))
+	for range 200 {
+		done := reading(p.Stdout)
+		p.Stdout.Hurry(true)
+		p.Stdout.Hurry(true)
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a read in a hurry: %v", err)
+		}
+		p.Stdout.Hurry(false)
+		done = reading(p.Stdout)
+		if _, err := p.Stdin.WriteString("x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatalf("a read with time to wait: %v", err)
+		}
+	}
+	if _, err := p.Stdin.WriteString("last"); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.Stdin.Close()
+	<-p.Exited()
+	p.Stdout.Hurry(true)
+	if b, err := io.ReadAll(p.Stdout); string(b) != "last" || err != nil {
+		t.Errorf("in a hurry, what is there is %q, %v", b, err)
+	}
+	p.Reap()
+}
+
+func TestACloseEndsAWait(t *testing.T) {
+	s := spawner(t)
+	for range 20 {
+		p := mustStart(t, s, proctest.Command("cat"))
+		done := reading(p.Stdout)
+		_ = p.Stdout.Close()
+		if err := <-done; !errors.Is(err, io.EOF) {
+			t.Errorf("a read of what is closed: %v", err)
+		}
+		p.Stdout.Hurry(true) // touches no descriptor that is somebody else's by now
+		if _, err := p.Stdout.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("a later read: %v", err)
+		}
+		p.Kill()
+		p.Reap() // closes it again
+	}
+}
