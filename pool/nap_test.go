@@ -12,19 +12,23 @@ func TestReaderNapsOnlyOverADeepWindow(t *testing.T) {
 		name   string
 		heard  int
 		bytes  int
+		pipe   int
 		flight int
 		pace   time.Duration
 		want   bool
 	}{
-		{"many quick tasks, one answer", 1, 64, 700, time.Microsecond, true},
-		{"many quick tasks, many answers", napHear, 64 * napHear, 700, time.Microsecond, false},
-		{"many quick tasks, an answer that the pipe holds few of", 1, 4 << 10, 700, time.Microsecond, false},
-		{"one after the other", 1, 64, 0, 10 * time.Microsecond, false},
-		{"a few slow ones", 1, 64, 10, 100 * time.Microsecond, false},
-		{"many that are over before the nap", 1, 64, 100, time.Microsecond, false},
-		{"no pace yet", 1, 64, 700, 0, false},
+		{"many quick tasks, one answer", 1, 64, feedBytes, 700, time.Microsecond, true},
+		{"many quick tasks, many answers", napHear, 64 * napHear, feedBytes, 700, time.Microsecond, false},
+		{"many quick tasks, an answer that the pipe holds few of", 1, 4 << 10, feedBytes, 700, time.Microsecond, false},
+		{"many quick tasks, an answer that a wide pipe holds many of", 1, 4 << 10, 1 << 20, 200, 5 * time.Microsecond, true},
+		{"many quick tasks, a read that has brought much", 10, 40 << 10, 1 << 20, 200, 5 * time.Microsecond, false},
+		{"one after the other", 1, 64, feedBytes, 0, 10 * time.Microsecond, false},
+		{"a few slow ones", 1, 64, feedBytes, 10, 100 * time.Microsecond, false},
+		{"many that are over before the nap", 1, 64, feedBytes, 100, time.Microsecond, false},
+		{"no pace yet", 1, 64, feedBytes, 700, 0, false},
 	} {
 		w := &worker{pace: c.pace}
+		w.mostAhead.Store(int64(c.pipe))
 		for range c.flight {
 			w.flight.pushBack(&call{})
 		}

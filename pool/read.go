@@ -28,15 +28,17 @@ func (w *worker) read() {
 // costs both more than the task. So while much is under way, the reader naps after a read that has brought little.
 const (
 	napTime = 50 * time.Microsecond
-	napHear = 64              // answers: a read that brings so many is worth itself
-	napLeft = 32              // calls: with fewer under way somebody may wait for the next answer
-	napSize = feedBytes / 128 // bytes of an answer: the pipe holds as many of them as a worker may write meanwhile
+	napHear = 64            // answers: a read that brings so many is worth itself
+	napLeft = 32            // calls: with fewer under way somebody may wait for the next answer
+	napRead = feedBytes / 2 // bytes: likewise, as more is there already
+	napRoom = 128           // answers that the pipe must have room for: a worker may write so many meanwhile
 )
 
 // deep needs pool.mu. It says that what is under way, after a read that brought so many answers of so many bytes, is worth
 // a nap: the worker has to do until long after it, and room in the pipe for what it writes meanwhile.
 func (w *worker) deep(heard, bytes int) bool {
-	return heard < napHear && w.flight.n >= napLeft && time.Duration(w.flight.n)*w.pace > 4*napTime && bytes <= heard*napSize
+	return heard < napHear && bytes < napRead && napRoom*bytes <= heard*int(w.mostAhead.Load()) &&
+		w.flight.n >= napLeft && time.Duration(w.flight.n)*w.pace > 4*napTime
 }
 
 // sizeOf is about how many bytes the answers were.
