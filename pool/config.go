@@ -25,7 +25,7 @@ type Config struct {
 	Wire   ipc.Wire   // the encoding of the tuples; "": msgpack
 	Limits ipc.Limits // of one message, both ways
 	// Window is how many tasks a worker that claims `ordered` may have at once: one that runs, and those behind it. 0: as
-	// many as it has lately done in a millisecond, at most 1024; 1: one at a time, as all others.
+	// many as it has lately done in a millisecond, at most 4096; 1: one at a time, as all others.
 	Window int
 	Queue  int // how many tasks may wait for a worker; 0: 100,000
 

@@ -39,7 +39,10 @@ func ParseFile(in io.Reader, name string) (*File, []error) {
 			continue
 		}
 		c, err := Parse(words, InFile, nil)
-		if err == nil {
+		switch {
+		case trailingComment(text, words):
+			err = errors.New(`a comment has a line of its own; where # is meant as a word, write it in quotes: "#"`)
+		case err == nil:
 			err = check.add(c, line)
 		}
 		if err != nil {
@@ -70,6 +73,12 @@ func ParseFile(in io.Reader, name string) (*File, []error) {
 		errs = append(errs, fmt.Errorf("%s:%d: %w", Safe(name), w.line, w.err))
 	}
 	return f, errs
+}
+
+// trailingComment reports whether a line has what a person means as a comment, and what would be arguments. A # that
+// begins a longer word, or stands in quotes, is taken for what it is.
+func trailingComment(text string, words []string) bool {
+	return slices.Contains(words, "#") && !strings.Contains(text, `"#"`) && !strings.Contains(text, "'#'")
 }
 
 // wrongLine is what is wrong with a line.
