@@ -84,7 +84,7 @@ func withDefaults(c Config) (Config, error) {
 	}
 	if c.Dir == "" { // elsewhere the path may mean another file: Start will tell
 		if err := proc.Find(c.Command[0]); err != nil {
-			return c, err
+			return c, ipc.Errorf(ipc.KindNoWorker, "%w", err)
 		}
 	}
 	if strings.ContainsAny(c.Name, "/\n") {

@@ -75,7 +75,8 @@ const (
 // mostSpawners is how many threads start processes, at most: one for each processor.
 const mostSpawners = 8
 
-// New checks cfg and makes a pool. It starts nothing. Tasks may be submitted from now on; they wait for Run.
+// New checks cfg and makes a pool. It starts nothing. Tasks may be submitted from now on; they wait for Run. Its error is of
+// kind input, or no-worker when there is no such program.
 func New(cfg Config) (*Pool, error) {
 	cfg, err := withDefaults(cfg)
 	if err != nil {

@@ -639,15 +639,18 @@ func TestWorkerThatIsKilledAgainAndAgain(t *testing.T) {
 }
 
 func TestMissingProgram(t *testing.T) {
-	for _, c := range []struct{ command, says string }{
-		{"no-such-program-anywhere", "not found in PATH"},
-		{"./no/such/file", "no such file"},
-		{t.TempDir(), "is a directory"},
-		{"", "no worker command"},
+	for _, c := range []struct {
+		command, says string
+		kind          ipc.Kind
+	}{
+		{"no-such-program-anywhere", "not found in PATH", ipc.KindNoWorker},
+		{"./no/such/file", "no such file", ipc.KindNoWorker},
+		{t.TempDir(), "is a directory", ipc.KindNoWorker},
+		{"", "no worker command", ipc.KindInput},
 	} {
 		_, err := pool.New(pool.Config{Command: []string{c.command}})
-		if err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("New(%q) = %v, want %q in it", c.command, err, c.says)
+		if ipc.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("New(%q) = %v, of kind %q; want %q in it, and %q", c.command, err, ipc.KindOf(err), c.says, c.kind)
 		}
 	}
 }

@@ -129,7 +129,7 @@ func (p *Pool) Reload(ctx context.Context, command []string) error {
 	}
 	if p.cfg.Dir == "" {
 		if err := proc.Find(command[0]); err != nil {
-			return err
+			return ipc.Errorf(ipc.KindNoWorker, "%w", err)
 		}
 	}
 	if p.exec {

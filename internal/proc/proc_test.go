@@ -184,13 +184,33 @@ func TestStartErrorsSayWhy(t *testing.T) { // O01, O02, O03, O04
 		{filepath.Join(dir, "none"), "no such file"},
 		{dir, "permission denied"},
 		{script("plain", "#!/bin/sh\n", 0o644), "permission denied"},
-		{script("elf", "\x7fELF\x02\x01\x01", 0o755), "exec format error"},
+		{script("elf", "\x7fELF\x02\x01\x01", 0o755), "it is no program for this machine"},
+		{script("bare", "exit\n", 0o755), "or a script without a first line like #!/bin/sh"},
 		{script("missing", "#!/no/such/interpreter -x\n", 0o755), `its interpreter "/no/such/interpreter -x" is not there`},
 		{script("crlf", "#!/bin/sh\r\nexit\r\n", 0o755), "carriage return"},
 	} {
 		_, err := s.Start(proc.Spec{Command: []string{c.command}})
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("Start(%s) = %v, want %q in it", c.command, err, c.says)
+		}
+	}
+}
+
+// TestAMissingDirectoryIsNoMissingInterpreter: a script that was started in a directory that is not there was said to have
+// no interpreter.
+func TestAMissingDirectoryIsNoMissingInterpreter(t *testing.T) {
+	s, dir := spawner(t), t.TempDir()
+	script := filepath.Join(dir, "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh -e\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for in, says := range map[string]string{
+		filepath.Join(dir, "none"): "its working directory: stat " + filepath.Join(dir, "none") + ": no such file",
+		script:                     "its working directory " + script + " is none",
+	} {
+		_, err := s.Start(proc.Spec{Command: []string{script}, Dir: in})
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("Start in %s = %v, want %q in it", in, err, says)
 		}
 	}
 }

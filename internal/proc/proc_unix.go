@@ -114,9 +114,19 @@ func WriteNow(f *os.File, b []byte) (n int, err error) {
 	return n, nil
 }
 
-// explain says what a start's error hides: that a script is there, but its interpreter is not.
+// explain says what a start's error hides: that a program is there, but its working directory or its interpreter is not.
 func explain(spec Spec, err error) error {
 	name := spec.Command[0]
+	if spec.Dir != "" {
+		if info, dirErr := os.Stat(spec.Dir); dirErr != nil {
+			return fmt.Errorf("start %s: its working directory: %w", name, dirErr)
+		} else if !info.IsDir() {
+			return fmt.Errorf("start %s: its working directory %s is none: %w", name, spec.Dir, err)
+		}
+	}
+	if errors.Is(err, syscall.ENOEXEC) {
+		return fmt.Errorf("start %s: it is no program for this machine, or a script without a first line like #!/bin/sh: %w", name, err)
+	}
 	path, lookErr := exec.LookPath(name)
 	if !errors.Is(err, syscall.ENOENT) || lookErr != nil {
 		return fmt.Errorf("start %s: %w", name, err)
@@ -134,6 +144,10 @@ func explain(spec Spec, err error) error {
 	if strings.HasSuffix(interpreter, "\r") {
 		return fmt.Errorf("start %s: its first line ends in a carriage return, so that no interpreter %q is found: "+
 			"save it with Unix line ends: %w", name, interpreter, err)
+	}
+	program, _, _ := strings.Cut(strings.TrimSpace(interpreter), " ")
+	if _, statErr := os.Stat(program); statErr == nil {
+		return fmt.Errorf("start %s: %w", name, err)
 	}
 	return fmt.Errorf("start %s: its interpreter %q is not there: %w", name, strings.TrimSpace(interpreter), err)
 }
