@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -40,11 +41,17 @@ func BenchmarkMillion(b *testing.B) {
 		b.ReportMetric(100*float64(proctest.CPU()-cpu)/float64(took), "cpu-%")
 		close(over)
 		wg.Wait()
-		late, early := m.lateness()
+		late, early := m.lateness(nil)
 		b.ReportMetric(float64(len(late))/took.Seconds(), "runs/s")
 		b.ReportMetric(float64(late[len(late)/2].Microseconds()), "p50-µs")
 		b.ReportMetric(float64(late[len(late)*99/100].Microseconds()), "p99-µs")
-		b.ReportMetric(float64(early), "early")
+		m.reset()
+		collected := collect(5)
+		late, more := m.lateness(collected)
+		b.ReportMetric(float64(late[len(late)/2].Microseconds()), "gc-p50-µs")
+		b.ReportMetric(float64(late[len(late)*99/100].Microseconds()), "gc-p99-µs")
+		b.ReportMetric(float64(collected.mean().Microseconds())/1000, "gc-ms")
+		b.ReportMetric(float64(early+more), "early")
 		stop()
 	}
 }
@@ -70,8 +77,36 @@ type million struct {
 
 	mu    sync.Mutex // guards what follows
 	n     int
-	late  []time.Duration
+	ran   []ran
 	early int
+}
+
+// ran is one run of an entry: when it was due, since base, and how late it began.
+type ran struct{ due, late time.Duration }
+
+// spans are times since base: from, to.
+type spans [][2]time.Duration
+
+// collect collects the garbage once a second, and returns when it did.
+func collect(times int) (all spans) {
+	for range times {
+		time.Sleep(time.Second)
+		start := time.Since(base)
+		runtime.GC()
+		all = append(all, [2]time.Duration{start, time.Since(base)})
+	}
+	return all
+}
+
+func (s spans) has(t time.Duration) bool {
+	return slices.ContainsFunc(s, func(span [2]time.Duration) bool { return span[0] <= t && t < span[1] })
+}
+
+func (s spans) mean() (d time.Duration) {
+	for _, span := range s {
+		d += span[1] - span[0]
+	}
+	return d / time.Duration(len(s))
 }
 
 var base = time.Now()
@@ -79,7 +114,7 @@ var base = time.Now()
 // newMillion lets a million entries run, and returns when each has run once.
 func newMillion(b *testing.B, period func(*rand.Rand) time.Duration) (m *million, stop func()) {
 	b.Helper()
-	m = &million{period: make([]time.Duration, entries), added: make([]time.Duration, entries), late: make([]time.Duration, 0, entries)}
+	m = &million{period: make([]time.Duration, entries), added: make([]time.Duration, entries), ran: make([]ran, 0, entries)}
 	m.Master = master.New(submit(m.submit), master.Config{})
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range m.period {
@@ -104,7 +139,7 @@ func newMillion(b *testing.B, period func(*rand.Rand) time.Duration) (m *million
 }
 
 // own is what the benchmark itself keeps of its entries.
-func (m *million) own() float64 { return entries * 3 * 8 }
+func (m *million) own() float64 { return entries * 4 * 8 }
 
 func (m *million) submit(_ context.Context, t ipc.Task, done func(ipc.Outcome)) error {
 	now := time.Since(base)
@@ -113,7 +148,7 @@ func (m *million) submit(_ context.Context, t ipc.Task, done func(ipc.Outcome)) 
 		late := (now - m.added[i]) % m.period[i]
 		m.mu.Lock()
 		m.n++
-		m.late = append(m.late, late)
+		m.ran = append(m.ran, ran{now - late, late})
 		if late > m.period[i]*9/10 { // nobody is so late
 			m.early++
 		}
@@ -132,14 +167,20 @@ func (m *million) count() int {
 func (m *million) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.late, m.early = m.late[:0], 0
+	m.ran, m.early = m.ran[:0], 0
 }
 
-func (m *million) lateness() (late []time.Duration, early int) {
+// lateness returns, sorted, how late those were that were due in the given spans, or all with none; and how many were early.
+func (m *million) lateness(in spans) (late []time.Duration, early int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	slices.Sort(m.late)
-	return m.late, m.early
+	for _, r := range m.ran {
+		if in == nil || in.has(r.due) {
+			late = append(late, r.late)
+		}
+	}
+	slices.Sort(late)
+	return late, m.early
 }
 
 // change pops and adds entries of its own, until it is stopped.

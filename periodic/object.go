@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -91,18 +92,17 @@ func (e *PanicError) Unwrap() error {
 
 // Object runs its target every period. New makes one. Its methods never block, but for Run.
 type Object[A any] struct {
-	cfg   Config[A] // but for Target, Args and Period it does not change
-	entry uint64    // in the registry
-	wake  chan struct{}
+	cfg   Config[A]     // but for Target, Args and Period it does not change
+	entry uint64        // in the registry
 	turn  chan struct{} // 1-buffered: whoever takes it out waits for the next cycle, and calls the hooks
 
 	mu     sync.Mutex // guards what follows
 	cancel context.CancelFunc
-	ran    bool
-	ended  bool // killed, or the context of Run has ended
-	wanted bool // Start was called last, not Stop
-	anew   bool // a session is to begin
-	forced bool // its first cycle is due now, whatever the queue says
+	alarm  *schedule.Alarm // of Run; nil: it was not called
+	ended  bool            // killed, or the context of Run has ended
+	wanted bool            // Start was called last, not Stop
+	anew   bool            // a session is to begin
+	forced bool            // its first cycle is due now, whatever the queue says
 	target func(context.Context, A) error
 	every  schedule.Every
 	queue  []time.Time // sorted
@@ -142,7 +142,6 @@ func New[A any](cfg Config[A]) (*Object[A], error) {
 	}
 	o := &Object[A]{
 		cfg:    cfg,
-		wake:   make(chan struct{}, 1),
 		turn:   make(chan struct{}, 1),
 		target: cfg.Target,
 		every:  every,
@@ -163,11 +162,13 @@ func (o *Object[A]) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	o.mu.Lock()
-	if o.ran {
+	if o.alarm != nil {
 		o.mu.Unlock()
 		return errors.New("a periodic object runs once")
 	}
-	o.ran = true
+	o.alarm = schedule.NewAlarm()
+	defer o.alarm.Stop()
+	defer context.AfterFunc(ctx, o.alarm.Wake)()
 	o.cancel = cancel
 	if o.ended {
 		cancel()
@@ -280,18 +281,15 @@ func (o *Object[A]) Stats() Stats {
 
 // poke makes the one that waits look again.
 func (o *Object[A]) poke() {
-	select {
-	case o.wake <- struct{}{}:
-	default:
+	if o.alarm != nil {
+		o.alarm.Wake()
 	}
 }
 
 // serve is one thread: it waits for a cycle while the others run theirs, and runs it while another one waits.
 func (o *Object[A]) serve(ctx context.Context) {
-	alarm := schedule.NewAlarm()
-	defer alarm.Stop()
 	for {
-		c, ok := o.await(ctx, alarm)
+		c, ok := o.await(ctx)
 		if !ok {
 			return
 		}
@@ -320,7 +318,7 @@ const (
 
 // await waits for the turn and then for the next cycle, and calls the hooks on the way. It returns false at the end of the
 // life.
-func (o *Object[A]) await(ctx context.Context, alarm *schedule.Alarm) (cycle[A], bool) {
+func (o *Object[A]) await(ctx context.Context) (cycle[A], bool) {
 	<-o.turn
 	defer func() { o.turn <- struct{}{} }() // at the end, too, and when a hook ends its goroutine
 	hooked := false                         // WaitHook was called for this wait
@@ -347,14 +345,9 @@ func (o *Object[A]) await(ctx context.Context, alarm *schedule.Alarm) (cycle[A],
 				o.call(func() error { return o.cfg.WaitHook(ctx, due) })
 				continue // it may have taken a while, and changed anything
 			}
-			alarm.Wait(ctx, o.wake, wait)
-		case stepRest:
-			select {
-			case <-o.wake:
-			case <-ctx.Done():
-			}
-		case stepDrain:
-			<-o.wake // each cycle pokes when it returns
+			o.alarm.Wait(wait)
+		case stepRest, stepDrain: // each cycle pokes when it returns
+			o.alarm.Wait(math.MaxInt64)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"fandango/internal/proctest"
 	"fandango/periodic"
 	"fandango/schedule"
 )
@@ -780,10 +781,13 @@ func BenchmarkLateness(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	cpu := proctest.CPU()
 	if err := o.Run(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	slices.Sort(late)
+	b.ReportMetric(float64(late[len(late)/2].Microseconds()), "p50-µs")
 	b.ReportMetric(float64(late[len(late)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(100*float64(proctest.CPU()-cpu)/float64(b.Elapsed()), "cpu-%")
 	b.ReportMetric(float64(o.Stats().Missed), "missed")
 }

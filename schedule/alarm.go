@@ -1,53 +1,64 @@
 package schedule
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
-// early is how long before its time an Alarm is woken: no less than the runtime's timers are late. They are, because the
-// runtime waits in whole milliseconds.
-const early = 1200 * time.Microsecond
+// Alarm ends the waits of one goroutine: at a time, or when others want it.
+//
+// On Linux it is a timer of the system's, which the runtime waits for as it does for input. That is some tens of
+// microseconds late, where a timer of the runtime's may be a millisecond: the runtime waits in whole ones. And while the
+// garbage collector has all processors that are free, it looks for input every tenth of a millisecond, but for timers only
+// when it is interrupted, each ten. There are a hundred alarms of this kind at a time; more are of the other kind.
+type Alarm struct{ sleeper }
 
-// Alarm waits for one time after another. Where it can it sleeps the last millisecond in the system, which wakes it some
-// tens of microseconds after its time and not up to a millisecond. It is one goroutine's.
-type Alarm struct {
-	timer *time.Timer
-	sleep bool
+// sleeper is what an Alarm waits with.
+type sleeper interface {
+	wait(d time.Duration)
+	wake()
+	stop()
 }
 
-// NewAlarm makes an Alarm. Stop it when it is no longer needed.
+// NewAlarm makes an Alarm. Stop it when nobody waits any more and nobody will.
 func NewAlarm() *Alarm {
-	a := &Alarm{timer: time.NewTimer(time.Hour), sleep: canSleep()}
-	a.timer.Stop()
-	return a
+	if c := systemSleeper(); c != nil {
+		return &Alarm{c}
+	}
+	return &Alarm{newRuntimeSleeper()}
 }
 
-// Stop gives the timer back.
-func (a *Alarm) Stop() { a.timer.Stop() }
+// Wait waits for d, and no longer when somebody has called Wake since the last Wait. It returns early for no other reason.
+func (a *Alarm) Wait(d time.Duration) { a.wait(d) }
 
-// Wait waits for d, and less when something comes over wake or ctx ends: then it returns within 1.2 ms. It never returns
-// early for another reason.
-func (a *Alarm) Wait(ctx context.Context, wake <-chan struct{}, d time.Duration) {
-	// Who waits for less has so much to do that the precision would cost a good part of a processor.
-	if !a.sleep || d <= early {
-		a.wait(ctx, wake, d)
-		return
-	}
-	until := time.Now().Add(d)
-	if a.wait(ctx, wake, d-early) {
-		sleepUntil(until)
-	}
+// Wake ends a Wait: the one that is on, or else the next one. It never blocks, and may be called from many goroutines.
+func (a *Alarm) Wake() { a.wake() }
+
+// Stop gives back what the system has lent.
+func (a *Alarm) Stop() { a.stop() }
+
+// runtimeSleeper waits with a timer of the runtime's.
+type runtimeSleeper struct {
+	timer *time.Timer
+	woken chan struct{} // 1-buffered
 }
 
-// wait reports whether d has passed.
-func (a *Alarm) wait(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
-	a.timer.Reset(d)
+func newRuntimeSleeper() *runtimeSleeper {
+	c := &runtimeSleeper{time.NewTimer(time.Hour), make(chan struct{}, 1)}
+	c.timer.Stop()
+	return c
+}
+
+func (c *runtimeSleeper) wait(d time.Duration) {
+	c.timer.Reset(d)
 	select {
-	case <-ctx.Done():
-	case <-wake:
-	case <-a.timer.C:
-		return true
+	case <-c.woken:
+	case <-c.timer.C:
 	}
-	return false
 }
+
+func (c *runtimeSleeper) wake() {
+	select {
+	case c.woken <- struct{}{}:
+	default: // the next wait ends in any case
+	}
+}
+
+func (c *runtimeSleeper) stop() { c.timer.Stop() }
