@@ -8,7 +8,7 @@ import (
 )
 
 // Poison says what becomes of a key whose tasks kill their workers. Failures, timeouts and workers that others have ended
-// do not count, and an answer clears the key.
+// do not count; an answer clears the key, and a [Pool.Reload] all keys.
 type Poison struct {
 	// Suspect is after how many crashes in a row a key's tasks run in a worker of their own, the canary. 0: 2.
 	Suspect int

@@ -96,6 +96,27 @@ func TestATaskThatIsSetAsideIsNotWritten(t *testing.T) {
 	}
 }
 
+// TestAReloadForgetsWhatTheOldWorkersDiedOf: a key stayed set aside, for up to an hour, when its worker had been mended.
+func TestAReloadForgetsWhatTheOldWorkersDiedOf(t *testing.T) {
+	p, log := start(t, pool.Config{Workers: 1, Poison: pool.Poison{CoolDown: time.Hour}})
+	for range 3 {
+		run(t, p, task(t, "poison", "x:kill9"))
+	}
+	waitFor(t, log, func(pool.SetAside) bool { return true })
+	if err := p.Reload(t.Context(), []string{"/bin/false"}); err == nil {
+		t.Error("a worker that ends at once was taken for a new one")
+	}
+	if o := run(t, p, task(t, "poison", "echo")); !errors.Is(o.Err, ipc.ErrCrash) || o.Attempts != 0 {
+		t.Errorf("after a reload that failed: outcome = %+v, want it set aside", o)
+	}
+	if err := p.Reload(t.Context(), proctest.Command("worker")); err != nil {
+		t.Fatal(err)
+	}
+	if o := run(t, p, task(t, "poison", "echo")); o.Err != nil || o.Worker != "main/1" {
+		t.Errorf("outcome = %+v, want it done by main/1", o)
+	}
+}
+
 func TestRetriesGoOnInTheCanary(t *testing.T) {
 	p, _ := start(t, pool.Config{Workers: 2})
 	again := task(t, "k", "x:kill9")

@@ -122,7 +122,7 @@ func (p *Pool) shrink(s *slot) {
 // Reload changes the worker command, one worker after the other: each new one is ready before the old one goes. When a
 // new one does not become ready, the command stays what it was, the workers that have been replaced are put back, and
 // the error says which one and why; another Reload may follow. When ctx ends, that is so, too, but Reload does not wait for
-// it. Reloads do not overlap: a second one waits.
+// it. Reloads do not overlap: a second one waits. Keys that are set aside (see [Poison]) are not any more afterwards.
 func (p *Pool) Reload(ctx context.Context, command []string) error {
 	if len(command) == 0 || command[0] == "" {
 		return ipc.Errorf(ipc.KindInput, "pool %s: no worker command", p.cfg.Name)
@@ -158,6 +158,9 @@ func (p *Pool) Reload(ctx context.Context, command []string) error {
 			return fmt.Errorf("reload of %s: %w; the old workers go on", s.name, err)
 		}
 	}
+	p.mu.Lock()
+	clear(p.suspects) // they have killed other workers
+	p.mu.Unlock()
 	return nil
 }
 
