@@ -13,8 +13,8 @@ import (
 	"fandango/ipc"
 )
 
-// Executor runs tuples. The result is anything that [ipc.Encode] takes, or an [ipc.Raw]. A panic becomes the task's
-// error. Under [Serve] one call runs at a time; under [Local] as many as its workers.
+// Executor runs tuples. The result is anything that [ipc.Encode] takes, an [ipc.Raw], or a pointer to one. A panic becomes
+// the task's error. Under [Serve] one call runs at a time; under [Local] as many as its workers.
 type Executor interface {
 	Execute(ctx context.Context, target, args ipc.Raw) (any, error)
 }

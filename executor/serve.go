@@ -280,8 +280,13 @@ func (s *server) encode(key string, result any, err error) error {
 
 // toRaw encodes a result.
 func toRaw(result any) (ipc.Raw, error) {
-	if raw, ok := result.(ipc.Raw); ok {
+	switch raw := result.(type) {
+	case ipc.Raw:
 		return raw, nil
+	case *ipc.Raw:
+		if raw != nil {
+			return *raw, nil
+		}
 	}
 	raw, err := ipc.Encode(result)
 	if err != nil {

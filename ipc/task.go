@@ -3,6 +3,7 @@ package ipc
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -93,7 +94,7 @@ func CheckKey(key string) error {
 		return Errorf(KindInput, "key %.40q… is %d bytes long; at most %d are allowed", key, len(key), MaxKey)
 	case !utf8.ValidString(key):
 		return Errorf(KindInput, "key %q is not valid UTF-8", key)
-	case slices.Contains(reserved, key):
+	case strings.HasPrefix(key, "__") && slices.Contains(reserved, key):
 		return Errorf(KindInput, "key %q is reserved", key)
 	}
 	return nil
