@@ -41,12 +41,12 @@ type Options struct {
 	Deadline time.Duration
 	// Retries is how often a task is run again after its worker crashed or it timed out. 0: at most one run, ever.
 	Retries int
+	// Policy says what a master does with a task whose key is pending. A runner does not look at it.
+	Policy Policy
 	// Idempotent allows the task to run more than once: nothing is lost when its worker dies after it has run, and before
 	// its answer was written. A worker that knows how may then answer several such tasks in one write, within a
 	// millisecond. Runs that come of it are none of the Retries.
 	Idempotent bool
-	// Policy says what a master does with a task whose key is pending. A runner does not look at it.
-	Policy Policy
 	// Keep stores the value of a sent task in the master's data table. A runner does not look at it.
 	Keep bool
 }

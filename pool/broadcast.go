@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"fandango/ipc"
 )
@@ -92,7 +91,7 @@ type gathering struct {
 
 func (g *gathering) call(p *Pool, t ipc.Task) *call {
 	g.missing++ // no call has begun yet
-	return &call{pool: p, task: t, queued: time.Now(), own: true, done: func(o ipc.Outcome) {
+	c := p.newCall(t, func(o ipc.Outcome) {
 		g.mu.Lock()
 		g.outcomes = append(g.outcomes, o)
 		g.missing--
@@ -101,7 +100,9 @@ func (g *gathering) call(p *Pool, t ipc.Task) *call {
 		if over {
 			g.done(g.outcomes)
 		}
-	}}
+	})
+	c.own = true
+	return c
 }
 
 // closed says that all calls have been made.
@@ -135,8 +136,7 @@ func (w *worker) replay() bool {
 	var left atomic.Int64
 	left.Store(int64(len(kept)))
 	for _, t := range kept {
-		c := &call{pool: w.pool, task: t, queued: time.Now(), own: true}
-		c.done = func(o ipc.Outcome) { // on the reader, or where the pool ends
+		c := w.pool.newCall(t, func(o ipc.Outcome) { // on the reader, or where the pool ends
 			switch last := left.Add(-1) == 0; {
 			case o.Err != nil:
 				var e *ipc.Error
@@ -147,7 +147,8 @@ func (w *worker) replay() bool {
 			case last:
 				w.replayed <- struct{}{}
 			}
-		}
+		})
+		c.own = true
 		c.state, c.on = callOrdered, w
 		w.orders = append(w.orders, c)
 	}

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"sync/atomic"
-	"time"
 
 	"fandango/ipc"
 )
@@ -12,7 +11,7 @@ import (
 //
 // That is used again when nobody has one of its calls any more: neither the submitter, nor a writer, nor the reader that
 // was told of an answer; and the queues forget a call before it is answered. A call that ends in any other way, or that a
-// timer or a context may want to end, is never known to be let go: then the bundle is left to the garbage collector.
+// deadline or a context may want to end, is never known to be let go: then the bundle is left to the garbage collector.
 type bundle struct {
 	done func(i int, o ipc.Outcome)
 	held atomic.Int32 // by the submitter, by the writers for each call they write, and for each call that is not answered
@@ -31,11 +30,11 @@ func (p *Pool) SubmitAll(ctx context.Context, tasks []ipc.Task, done func(i int,
 		calls := b.few[:min(bundled, len(tasks)-accepted)]
 		b.done = done
 		b.held.Store(int32(len(calls)) + 1) //nolint:gosec // a few
-		now := time.Now()
+		now := p.now()
 		for i := range calls {
 			c := &calls[i]
-			c.pool, c.task, c.bundle, c.number, c.queued = p, tasks[accepted+i], b, accepted+i, now
-			if ctx.Done() != nil || c.task.Deadline > 0 || c.timeout() > 0 {
+			c.pool, c.task, c.bundle, c.number, c.queued = p, tasks[accepted+i], b, int32(accepted+i), now
+			if ctx.Done() != nil || c.task.Deadline > 0 {
 				b.held.Add(1) // for good
 			}
 		}

@@ -7,36 +7,70 @@ import (
 	"fandango/ipc"
 )
 
-// call is one task on its way: in the queue, on a worker, or finished.
+// call is one task on its way: in the queue, on a worker, or finished. There may be thousands, which are gone through again
+// and again: what few of them need is in rare.
 type call struct {
 	pool *Pool
 	task ipc.Task
-	done func(ipc.Outcome)
 
-	bundle *bundle // it was submitted with others: this tells its outcome, and not done
-	number int     // among them
+	bundle *bundle // it was submitted with others: this tells its outcome
+	number int32   // among them
+	rare   *rare   // nil: it has none of that
 
-	queued  time.Time        // when it was submitted
-	outcome chan ipc.Outcome // 1-buffered: what a caller of Do waits for; nil: it was submitted
-	own     bool             // it is for one worker alone, and goes with it
+	queued instant // when it was submitted
 
-	// Guarded by pool.mu until state is callFinished; from then on nobody writes them, but for lent and owed.
+	// Guarded by pool.mu until state is callFinished; from then on nobody writes them, but for lent and rare.owed.
+	begun    instant    // when it became the one that the worker runs; 0 before
+	mark     int64      // where its tuple begins in what is written to that worker; the writer's
+	on       *worker    // the worker that has it
+	fate     *ipc.Error // set when it is to be ended: timeout, cancelled or closed
+	attempts int32      // how often it was given to a worker that read from it
+	state    callState
+	own      bool // it is for one worker alone, and goes with it; from the start
 	here     bool // its caller is about to wait for it, and can read its worker's answers meanwhile
 	reads    bool // and is to do so
 	written  bool // its worker's writer has it, or has written it
 	lent     bool // and still needs the task's bytes
 	batch    bool // its answer may share a write with others
 	exact    bool // it must not: a worker has died that may have run it, and the next one shall show whether by it
-	state    callState
-	on       *worker     // the worker that has it
-	owed     func()      // tells its outcome once the writer needs the task's bytes no more
-	mark     int64       // where its tuple begins in what is written to that worker; the writer's
-	begun    time.Time   // when it became the one that the worker runs; zero before
-	clock    *time.Timer // of this run's timeout; nil without one
-	attempts int         // how often it was given to a worker that read from it
-	expiry   *time.Timer // of its deadline; nil without one
-	unhook   func() bool // ends the watch on its context; nil without one
-	fate     *ipc.Error  // set when it is to be ended: timeout, cancelled or closed
+}
+
+// rare is what few of the calls have that are submitted together.
+type rare struct {
+	done    func(ipc.Outcome) // of a call without a bundle
+	outcome chan ipc.Outcome  // 1-buffered: what a caller of Do waits for; nil: it was submitted
+
+	// Guarded as the call's own.
+	owed   func()      // tells its outcome once the writer needs the task's bytes no more
+	clock  *time.Timer // of this run's timeout; nil without one
+	expiry *time.Timer // of its deadline; nil without one
+	unhook func() bool // ends the watch on its context; nil without one
+}
+
+// newCall makes a call by itself.
+func (p *Pool) newCall(t ipc.Task, done func(ipc.Outcome)) *call {
+	c := &struct {
+		call
+		own rare
+	}{call{pool: p, task: t, queued: p.now()}, rare{done: done}}
+	c.rare = &c.own
+	return &c.call
+}
+
+// more needs pool.mu. It is rare, which there may not be yet.
+func (c *call) more() *rare {
+	if c.rare == nil {
+		c.rare = &rare{}
+	}
+	return c.rare
+}
+
+// outcome is what a caller of Do waits for; nil: there is none.
+func (c *call) outcome() chan ipc.Outcome {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.outcome
 }
 
 type callState uint8
@@ -53,7 +87,7 @@ func (c *call) watch(ctx context.Context) {
 	var expiry *time.Timer
 	var unhook func() bool
 	if c.task.Deadline > 0 {
-		expiry = time.AfterFunc(c.task.Deadline-time.Since(c.queued), func() {
+		expiry = time.AfterFunc(c.task.Deadline-c.waited(), func() {
 			c.withdraw(ipc.Errorf(ipc.KindExpired, "it had not started %v after it was queued", c.task.Deadline), false)
 		})
 	}
@@ -68,7 +102,8 @@ func (c *call) watch(ctx context.Context) {
 	c.pool.mu.Lock()
 	over := c.state == callFinished
 	if !over {
-		c.expiry, c.unhook = expiry, unhook
+		r := c.more()
+		r.expiry, r.unhook = expiry, unhook
 	}
 	c.pool.mu.Unlock()
 	if over { // finish has not seen them
@@ -104,7 +139,7 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 		p.waiting--
 	}
 	c.state = callFinished // its place, in a queue or behind another one on a worker, is skipped when its turn comes
-	o := ipc.Outcome{Err: why, Attempts: c.attempts, Queued: time.Since(c.queued)}
+	o := ipc.Outcome{Err: why, Attempts: int(c.attempts), Queued: c.waited()}
 	if c.lent {
 		c.on.owe(c, o)
 		p.mu.Unlock()
@@ -125,21 +160,22 @@ func (c *call) timeout() time.Duration {
 // begin needs pool.mu. It starts the clock of one run on w.
 func (c *call) begin(w *worker) {
 	timeout := c.timeout()
-	c.begun = time.Now()
+	c.begun = c.pool.now()
 	c.attempts++
 	if timeout <= 0 {
 		return
 	}
-	attempt, left := c.attempts, newClock(c.begun, timeout)
-	c.clock = time.AfterFunc(left.wait(c.begun), func() {
+	now := time.Now()
+	attempt, left, r := c.attempts, newClock(now, timeout), c.more()
+	r.clock = time.AfterFunc(left.wait(now), func() {
 		c.pool.mu.Lock()
 		defer c.pool.mu.Unlock()
-		// Without a clock the run is over, though the call may not have gone back to the queue yet.
-		if c.clock == nil || c.state != callRunning || c.on != w || c.attempts != attempt || c.fate != nil {
+		// Without a clock the run is over, though the call may not have gone back to the queue yet; or may be another one.
+		if r.clock == nil || c.state != callRunning || c.on != w || c.attempts != attempt || c.fate != nil {
 			return
 		}
 		if wait := left.wait(time.Now()); wait > 0 {
-			c.clock.Reset(wait)
+			r.clock.Reset(wait)
 			return
 		}
 		c.fate = ipc.Errorf(ipc.KindTimeout, "no answer after %v; its worker was killed", timeout)
@@ -150,25 +186,38 @@ func (c *call) begin(w *worker) {
 // size is about what the call's tuple takes.
 func (c *call) size() int { return len(c.task.Key) + len(c.task.Target) + len(c.task.Args) + 16 }
 
+// waited is how long it has been submitted.
+func (c *call) waited() time.Duration { return c.pool.now().since(c.queued) }
+
 // endRun needs pool.mu. It forgets a run that came to nothing, before another one. Its caller, who may have read the
 // answers of the worker that it had, does not know of the next one.
 func (c *call) endRun() {
 	c.fate, c.here = nil, false
-	stopAll(c.clock, nil)
-	c.clock = nil
+	c.stopClock()
+}
+
+// stopClock needs pool.mu. A look that has begun already finds that there is no clock.
+func (c *call) stopClock() {
+	if r := c.rare; r != nil && r.clock != nil {
+		r.clock.Stop()
+		r.clock = nil
+	}
 }
 
 // finish tells the outcome. Its caller alone has moved the call to callFinished, and nothing is written to it any more.
 func (c *call) finish(o ipc.Outcome) {
-	stopAll(c.expiry, c.unhook)
-	stopAll(c.clock, nil)
+	r := c.rare
+	if r != nil {
+		stopAll(r.expiry, r.unhook)
+		stopAll(r.clock, nil)
+	}
 	if !c.own {
 		c.pool.pending.Add(-1)
 	}
 	if c.bundle != nil {
-		c.bundle.done(c.number, o)
+		c.bundle.done(int(c.number), o)
 	} else {
-		c.done(o)
+		r.done(o)
 	}
 }
 

@@ -18,7 +18,7 @@ func (w *worker) ask() bool {
 	switch {
 	case c == nil || c.fate == nil || c.fate.Kind != ipc.KindCancelled || isClosed(p.graceOver):
 		return false
-	case w.claims.Cancel && c.begun.IsZero(): // it is about to be written, and a cancel must not come before it
+	case w.claims.Cancel && c.begun == 0: // it is about to be written, and a cancel must not come before it
 		return true
 	case w.asked == c:
 		return w.await()

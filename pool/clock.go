@@ -2,6 +2,13 @@ package pool
 
 import "time"
 
+// instant is a time by the pool's own clock, which nobody sets, in nanoseconds; 0: none. It takes a third of a [time.Time].
+type instant int64
+
+func (p *Pool) now() instant { return 1 + instant(time.Since(p.made)) }
+
+func (i instant) since(j instant) time.Duration { return time.Duration(i - j) }
+
 // clock gives something a time, and rings when that is over. One that is looked at much too late has stood still, with
 // this process or the whole machine, and perhaps with what it was given for: that has its whole time again. So a master
 // that was stopped for a while ends nothing only because time went by meanwhile. Timeouts and graces go by it. What is time

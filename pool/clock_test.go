@@ -42,10 +42,11 @@ func TestM10AClockThatStoodStill(t *testing.T) {
 // touch the next run.
 func TestALookAtARunThatHasEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &Pool{}
+		p := &Pool{made: time.Now()}
 		w := &worker{pool: p, poked: make(chan struct{}, 1)}
 		for _, timeout := range []time.Duration{time.Second / 2, time.Minute} {
-			c := &call{pool: p, task: ipc.Task{Key: "k", Options: ipc.Options{Timeout: timeout}}, state: callRunning, on: w}
+			c := p.newCall(ipc.Task{Key: "k", Options: ipc.Options{Timeout: timeout}}, nil)
+			c.state, c.on = callRunning, w
 			p.mu.Lock()
 			c.begin(w)
 			time.Sleep(min(timeout, lookTime)) // in a bubble: the look has begun, and waits for the lock
@@ -53,8 +54,8 @@ func TestALookAtARunThatHasEnded(t *testing.T) {
 			p.mu.Unlock()
 			synctest.Wait()
 			p.mu.Lock()
-			if c.fate != nil || c.clock != nil {
-				t.Errorf("timeout %v: the call has fate %v, clock %v", timeout, c.fate, c.clock)
+			if c.fate != nil || c.rare.clock != nil {
+				t.Errorf("timeout %v: the call has fate %v, clock %v", timeout, c.fate, c.rare.clock)
 			}
 			p.mu.Unlock()
 		}

@@ -16,14 +16,14 @@ import (
 
 // Do gives t to a worker and waits for its outcome; see [ipc.Do].
 func (p *Pool) Do(ctx context.Context, t ipc.Task) (ipc.Raw, error) {
-	c := &call{pool: p, task: t, queued: time.Now(), outcome: make(chan ipc.Outcome, 1)}
-	c.here = c.size() <= smallTask
-	c.done = func(o ipc.Outcome) { c.outcome <- o }
+	outcome := make(chan ipc.Outcome, 1)
+	c := p.newCall(t, func(o ipc.Outcome) { outcome <- o })
+	c.here, c.rare.outcome = c.size() <= smallTask, outcome
 	if err := p.submit(ctx, c); err != nil {
 		return nil, err
 	}
 	// No select on ctx: a task that was taken is ended when ctx ends, and its outcome says how.
-	o := <-c.outcome
+	o := <-outcome
 	return o.Value, o.Err
 }
 
@@ -39,7 +39,7 @@ func (w *worker) attend(c *call) {
 		w.fail(err)
 	}
 	if on && w.send() {
-		for on && len(c.outcome) == 0 {
+		for on && len(c.outcome()) == 0 {
 			on = w.listenOnce()
 		}
 	}

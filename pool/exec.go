@@ -79,7 +79,7 @@ func (w *worker) nextExec() *call {
 // exec runs one task in a process of its own.
 func (w *worker) exec(c *call) {
 	p := w.pool
-	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued)}
+	o := ipc.Outcome{Worker: w.slot.name, Attempts: int(c.attempts), Queued: c.begun.since(c.queued)}
 	command, err := fill(p.cfg.Command, c.task.Target)
 	if err != nil {
 		o.Err = ipc.Errorf(ipc.KindInput, "key %q: %w", c.task.Key, err)
@@ -149,7 +149,7 @@ func (w *worker) exec(c *call) {
 	p.mu.Lock()
 	fate := c.fate
 	w.process = nil
-	again := c.state == callRunning && c.attempts <= c.task.Retries && (fate != nil && fate.Kind == ipc.KindTimeout || fate == nil && exit.Signal != 0)
+	again := c.state == callRunning && int(c.attempts) <= c.task.Retries && (fate != nil && fate.Kind == ipc.KindTimeout || fate == nil && exit.Signal != 0)
 	if again {
 		c.endRun()
 	}
@@ -158,7 +158,7 @@ func (w *worker) exec(c *call) {
 		w.after(nil, ipc.Outcome{})
 		return
 	}
-	o.Ran = time.Since(c.begun)
+	o.Ran = p.now().since(c.begun)
 	switch {
 	case fate != nil:
 		o.Err = verdict(fate, nil, &exit)

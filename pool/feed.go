@@ -24,7 +24,7 @@ func (w *worker) assign(c *call) {
 	}
 	w.flight.pushBack(c)
 	w.ahead += c.size()
-	c.state, c.on, c.written, c.begun = callRunning, w, false, time.Time{}
+	c.state, c.on, c.written, c.begun = callRunning, w, false, 0
 	if w.resting {
 		w.resting, c.reads = false, c.here && w.flight.n == 1
 		if !c.reads {
@@ -37,7 +37,7 @@ func (w *worker) assign(c *call) {
 // answered.
 func (w *worker) beginHead() {
 	c := w.head()
-	if c == nil || !c.written || !c.begun.IsZero() {
+	if c == nil || !c.written || c.begun != 0 {
 		return
 	}
 	if c.state != callFinished {
@@ -48,7 +48,7 @@ func (w *worker) beginHead() {
 		return
 	}
 	// It was withdrawn while it waited behind another one: it must not run, if that can be helped.
-	c.begun = time.Now()
+	c.begun = w.pool.now()
 	c.fate = ipc.Errorf(ipc.KindCancelled, "cancelled")
 	w.poke()
 }
@@ -78,7 +78,7 @@ func (w *worker) window() int {
 // once the call that it runs has taken longer than feedTime.
 func (w *worker) fill() {
 	room := w.window() - w.flight.n
-	if c := w.head(); c != nil && room > 0 && !c.begun.IsZero() && time.Since(c.begun) > feedTime {
+	if c := w.head(); c != nil && room > 0 && c.begun != 0 && w.pool.now().since(c.begun) > feedTime {
 		return
 	}
 	share := 1 + w.pool.waiting/max(1, len(w.pool.slots))
@@ -261,7 +261,7 @@ func (w *worker) lookIn(d time.Duration) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	for _, c := range w.lent {
-		if c.owed != nil {
+		if c.rare != nil && c.rare.owed != nil {
 			d = 0
 		}
 	}
@@ -279,7 +279,7 @@ func (w *worker) answersAhead() bool {
 // owe needs pool.mu. The writer tells o once it has handed back the bytes that c has lent to it, which is soon: it is called
 // away from a write that waits.
 func (w *worker) owe(c *call, o ipc.Outcome) {
-	c.owed = func() { c.finish(o) }
+	c.more().owed = func() { c.finish(o) }
 	_ = w.process.Stdin.SetWriteDeadline(time.Unix(1, 0))
 }
 
@@ -292,8 +292,8 @@ func (w *worker) handBack() {
 	w.pool.mu.Lock()
 	var owed []func()
 	for _, c := range w.lent {
-		if c.lent = false; c.owed != nil {
-			owed = append(owed, c.owed)
+		if c.lent = false; c.rare != nil && c.rare.owed != nil {
+			owed = append(owed, c.rare.owed)
 		}
 	}
 	w.pool.mu.Unlock()
@@ -379,7 +379,7 @@ func (w *worker) refuse(c *call, err error) {
 	p.mu.Lock()
 	withdrawn := c.state == callFinished
 	c.state = callFinished
-	if !c.begun.IsZero() {
+	if c.begun != 0 {
 		c.attempts-- // it never ran
 	}
 	w.flight.remove(c)
@@ -393,7 +393,7 @@ func (w *worker) refuse(c *call, err error) {
 	w.wake()
 	p.mu.Unlock()
 	if !withdrawn {
-		c.finish(ipc.Outcome{Err: err, Attempts: c.attempts, Queued: time.Since(c.queued)})
+		c.finish(ipc.Outcome{Err: err, Attempts: int(c.attempts), Queued: c.waited()})
 	}
 }
 

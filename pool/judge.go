@@ -3,7 +3,6 @@ package pool
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"fandango/ipc"
 )
@@ -34,7 +33,7 @@ func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carry
 	ran := false
 	if first != nil && first.task.Key != ipc.KeyHello {
 		fate = first.fate
-		ran = !first.begun.IsZero()
+		ran = first.begun != 0
 		if ran && fate == nil && first.batch { // its answer may have been on hold, and another one have killed the worker
 			first.exact = true
 			first.attempts--
@@ -54,7 +53,7 @@ func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carry
 			w.giveBack(c, why, exit)
 		}
 		for _, c := range orders {
-			c.finish(ipc.Outcome{Worker: w.slot.name, Err: verdict(nil, why, exit), Queued: time.Since(c.queued)})
+			c.finish(ipc.Outcome{Worker: w.slot.name, Err: verdict(nil, why, exit), Queued: c.waited()})
 		}
 		switch {
 		case first == nil || first.task.Key == ipc.KeyHello:
@@ -85,7 +84,7 @@ func (w *worker) giveBack(c *call, why error, exit *ipc.Exit) {
 			return
 		}
 	}
-	c.finish(ipc.Outcome{Err: err, Attempts: c.attempts, Queued: time.Since(c.queued)})
+	c.finish(ipc.Outcome{Err: err, Attempts: int(c.attempts), Queued: c.waited()})
 }
 
 // condemned is a call that ran when its worker ended, or was to be ended with it: it is tried again, or finished.
@@ -99,11 +98,11 @@ func (w *worker) condemned(c *call, fate *ipc.Error, why error, exit *ipc.Exit) 
 		p.mu.Unlock()
 		return
 	}
-	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: time.Since(c.queued)}
-	if !c.begun.IsZero() {
-		o.Queued, o.Ran = c.begun.Sub(c.queued), time.Since(c.begun)
+	o := ipc.Outcome{Worker: w.slot.name, Attempts: int(c.attempts), Queued: c.waited()}
+	if c.begun != 0 {
+		o.Queued, o.Ran = c.begun.since(c.queued), p.now().since(c.begun)
 	}
-	again := !c.own && c.attempts <= c.task.Retries && (fate == nil || fate.Kind == ipc.KindTimeout)
+	again := !c.own && int(c.attempts) <= c.task.Retries && (fate == nil || fate.Kind == ipc.KindTimeout)
 	c.endRun()
 	if !again {
 		c.state = callFinished

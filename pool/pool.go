@@ -22,7 +22,8 @@ import (
 type Pool struct {
 	cfg     Config
 	spawner *proc.Spawner
-	exec    bool // a process per task, no workers; see NewExec
+	made    time.Time // when
+	exec    bool      // a process per task, no workers; see NewExec
 
 	draining  chan struct{} // closed: start nothing new
 	graceOver chan struct{} // closed: running tasks have had their time
@@ -84,6 +85,7 @@ func New(cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		cfg:       cfg,
+		made:      time.Now(),
 		spawner:   proc.NewSpawner(min(runtime.GOMAXPROCS(0), mostSpawners)),
 		draining:  make(chan struct{}),
 		graceOver: make(chan struct{}),
@@ -171,7 +173,7 @@ func (p *Pool) Drain(grace time.Duration) {
 	}
 	p.mu.Unlock()
 	for _, c := range left {
-		c.finish(ipc.Outcome{Err: ipc.Errorf(ipc.KindClosed, "%s ended before it ran", p.cfg.Name), Queued: time.Since(c.queued)})
+		c.finish(ipc.Outcome{Err: ipc.Errorf(ipc.KindClosed, "%s ended before it ran", p.cfg.Name), Queued: c.waited()})
 	}
 }
 
@@ -211,7 +213,7 @@ func isClosed(c <-chan struct{}) bool {
 // Submit gives t to a worker, or lets it wait for one; see [ipc.Runner]. What t points to is not copied: it must not change
 // before the outcome, and may then, also when the task was withdrawn.
 func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
-	return p.submit(ctx, &call{pool: p, task: t, done: done, queued: time.Now()})
+	return p.submit(ctx, p.newCall(t, done))
 }
 
 func (p *Pool) submit(ctx context.Context, c *call) error {
@@ -469,7 +471,7 @@ func (p *Pool) disappoint() (tell func() bool) {
 	left, why := p.takeAll(), p.refusal()
 	return func() bool {
 		for _, c := range left {
-			c.finish(ipc.Outcome{Err: why, Queued: time.Since(c.queued)})
+			c.finish(ipc.Outcome{Err: why, Queued: c.waited()})
 		}
 		return true
 	}

@@ -139,7 +139,7 @@ func (w *worker) answer(answers []heard) (err error) {
 		err = ipc.Errorf(ipc.KindProtocol, "it answered key %s, which is not in flight on it", quote(answers[n].answer.Key))
 	}
 	write := n > 0 && w.release()
-	w.calm = n > 0 && w.flight.n == 0 && w.open && answers[n-1].call.outcome != nil
+	w.calm = n > 0 && w.flight.n == 0 && w.open && answers[n-1].call.outcome() != nil
 	w.sleepy = p.naps && w.deep(n, sizeOf(answers[:n]))
 	sick := n > 0 && p.sickSince != nil && w.ready
 	p.mu.Unlock()
@@ -167,7 +167,7 @@ func (w *worker) answer(answers []heard) (err error) {
 // outcome is what an answer means for its call.
 func (w *worker) outcome(h *heard) ipc.Outcome {
 	c := h.call
-	o := ipc.Outcome{Worker: w.slot.name, Attempts: c.attempts, Queued: c.begun.Sub(c.queued), Ran: h.ran}
+	o := ipc.Outcome{Worker: w.slot.name, Attempts: int(c.attempts), Queued: c.begun.since(c.queued), Ran: h.ran}
 	switch {
 	case h.asked:
 		o.Err = c.fate
@@ -210,7 +210,7 @@ func (w *worker) owes(c *call, o ipc.Outcome) bool {
 // match needs pool.mu. It takes the calls of the answers out of flight, and says how many have been in flight. The time
 // since the first of them began is divided among them: the reader does not see when each was written.
 func (w *worker) match(answers []heard) (n int) {
-	now := time.Now()
+	now := w.pool.now()
 	for n < len(answers) {
 		c := w.head()
 		if c == nil || !c.written || string(answers[n].answer.Key) != c.task.Key {
@@ -219,8 +219,9 @@ func (w *worker) match(answers []heard) (n int) {
 		h := &answers[n]
 		h.call, h.withdrawn, h.lent = c, c.state == callFinished, c.lent
 		c.state = callFinished
+		c.stopClock()
 		w.pool.cleared(c.task.Key)
-		ran := max(0, now.Sub(c.begun)) / time.Duration(len(answers)-n)
+		ran := max(0, now.since(c.begun)) / time.Duration(len(answers)-n)
 		h.ran = ran
 		if h.asked = w.asked == c; h.asked {
 			w.asked = nil
@@ -232,9 +233,7 @@ func (w *worker) match(answers []heard) (n int) {
 			if next.state != callFinished {
 				next.attempts++
 			}
-			if next.begun = c.begun.Add(ran); next.begun.Before(next.queued) {
-				next.begun = next.queued
-			}
+			next.begun = max(c.begun+instant(ran), next.queued)
 		}
 	}
 	w.beginHead()

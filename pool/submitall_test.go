@@ -68,8 +68,16 @@ func TestSubmitAllGivesEachTaskItsOwnOutcome(t *testing.T) {
 // TestBundlesAreUsedAgainOnlyWhenLetGo: the memory of calls that were submitted together is used for the next ones, while
 // their workers die, and some of them time out, expire or are cancelled; every outcome is the task's own.
 func TestBundlesAreUsedAgainOnlyWhenLetGo(t *testing.T) {
+	for _, timeout := range []time.Duration{0, time.Minute} {
+		t.Run(timeout.String(), func(t *testing.T) { useBundlesAgain(t, timeout) })
+	}
+}
+
+func useBundlesAgain(t *testing.T, timeout time.Duration) {
+	t.Helper()
 	p, _ := start(t, pool.Config{
 		Workers: 2, Command: proctest.Command("echoer"), Env: os.Environ(), Poison: pool.Poison{CoolDown: -1, Suspect: 1 << 20},
+		Timeout: timeout,
 	})
 	warmUp(t, p, 100)
 	const rounds, n = 40, 300

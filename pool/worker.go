@@ -182,15 +182,16 @@ func (w *worker) hail() {
 	args := mustEncode(ipc.Greeting{
 		Protocol: ipc.Protocol, Wire: w.pool.cfg.Wire, Group: w.pool.cfg.Name, Worker: w.slot.number, Of: w.pool.size(),
 	})
-	c := &call{pool: w.pool, task: ipc.Task{Key: ipc.KeyHello, Target: helloTarget, Args: args}, own: true}
-	c.task.Timeout = -1 // the start has a timeout of its own
-	c.done = func(o ipc.Outcome) {
+	t := ipc.Task{Key: ipc.KeyHello, Target: helloTarget, Args: args}
+	t.Timeout = -1 // the start has a timeout of its own
+	c := w.pool.newCall(t, func(o ipc.Outcome) {
 		var claims ipc.Hello
 		if o.Err != nil || o.Value.Decode(&claims) != nil {
 			claims = ipc.Hello{} // a worker that treats every request alike is a valid worker
 		}
 		w.greet <- claims
-	}
+	})
+	c.own = true
 	w.pool.mu.Lock()
 	w.assign(c)
 	w.pool.mu.Unlock()
