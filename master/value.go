@@ -235,7 +235,7 @@ func (m *Master) Value(key string) (Value, bool) {
 	return m.core.look(row, now), true
 }
 
-// All ranges over the data table, in no order, and without a copy of it: it looks at some thousand keys at a time, while
+// All ranges over the data table, in no order, and without a copy of it: it looks at a hundred keys or so at a time, while
 // which nothing else can happen in the tables, and a million keys hold up nobody for long. So each Value is of the moment
 // when its part of the table was looked at, not of one moment for all: a key that is there from the beginning to the end
 // comes once; one that comes or goes meanwhile, or both, comes once or not at all. Looking does not use up a value that
@@ -249,6 +249,7 @@ func (m *Master) All() iter.Seq[Value] {
 		for at, more := uint64(0), true; more; {
 			part, at = m.part(part[:0], at)
 			more = at != 0
+			giveWay()
 			for _, v := range part {
 				if !yield(v) {
 					return
@@ -259,20 +260,11 @@ func (m *Master) All() iter.Seq[Value] {
 	}
 }
 
-// part appends a part of the data table: of so many chains of its index, each of which has a row or so.
+// part appends a part of the data table.
 func (m *Master) part(values []Value, at uint64) ([]Value, uint64) {
 	now := m.lock()
 	defer m.mu.Unlock()
-	for range 1000 {
-		at = m.core.rows.scan(at, func(row *row) {
-			if row.kept() {
-				values = append(values, m.core.look(row, now))
-			}
-		})
-		if at == 0 {
-			break
-		}
-	}
+	at = m.core.scan(at, func(row *row) { values = append(values, m.core.look(row, now)) })
 	return values, at
 }
 

@@ -57,7 +57,10 @@ func (m *Master) Watch(ctx context.Context, keys ...string) iter.Seq[Value] {
 		v := &view{keys: wanted, marks: map[string]*mark{}, wake: make(chan struct{}, 1)}
 		defer m.dismiss(context.WithoutCancel(ctx), v)
 		m.enrol(ctx, v)
-		for over := false; ctx.Err() == nil; {
+		for over, n := false, 0; ctx.Err() == nil; n++ {
+			if n%partLength == 0 {
+				giveWay()
+			}
 			now := m.lock()
 			value, ok := m.core.see(v, now)
 			m.mu.Unlock()
@@ -92,7 +95,12 @@ func (m *Master) enrol(ctx context.Context, v *view) {
 	v.unsure = map[string]struct{}{}
 	m.mu.Unlock()
 	show := func(c *core, key string, now time.Time) { c.show(v, key, now) }
-	m.inParts(ctx, m.keys(ctx), show)
+	keys := m.keys(ctx)
+	marks := make(map[string]*mark, len(keys)) // it takes long to grow
+	m.mu.Lock()
+	v.marks = marks
+	m.mu.Unlock()
+	m.inParts(ctx, keys, show)
 	m.mu.Lock()
 	left := v.unsure
 	v.unsure = nil // from now on, what changes is told
@@ -102,27 +110,40 @@ func (m *Master) enrol(ctx context.Context, v *view) {
 
 // keys are those of the data table, sorted: each that is there from the beginning to the end.
 func (m *Master) keys(ctx context.Context) (keys []string) {
+	var part []string
 	for at, more := uint64(0), true; more && ctx.Err() == nil; more = at != 0 {
+		part = part[:0]
 		m.mu.Lock()
-		for range partLength {
-			at = m.core.rows.scan(at, func(row *row) {
-				if row.kept() {
-					keys = append(keys, row.key)
-				}
-			})
-			if at == 0 {
-				break
-			}
-		}
+		at = m.core.scan(at, func(row *row) { part = append(part, row.key) })
 		m.mu.Unlock()
-		runtime.Gosched() // who waits for the mutex is first
+		giveWay()
+		keys = append(keys, part...) // which takes long when it grows
 	}
 	slices.Sort(keys)
 	return keys
 }
 
-// partLength is how many keys are seen to while nobody else is.
-const partLength = 256
+// partLength is how many keys, or chains of the index, which have a row or so each, are seen to while nobody else is.
+const partLength = 128
+
+// giveWay lets those be first who wait for the mutex. It is called without it, and often, by whoever takes it again and
+// again: so he is not interrupted, and does not wait for the garbage collector, while he has it.
+func giveWay() { runtime.Gosched() }
+
+// scan ranges over a part of the data table, from at on. It returns where the next one begins, or 0: there is none.
+func (c *core) scan(at uint64, yield func(*row)) (next uint64) {
+	kept := func(row *row) {
+		if row.kept() {
+			yield(row)
+		}
+	}
+	for range partLength {
+		if at = c.rows.scan(at, kept); at == 0 {
+			break
+		}
+	}
+	return at
+}
 
 // inParts does something with each key, until ctx ends.
 func (m *Master) inParts(ctx context.Context, keys []string, do func(c *core, key string, now time.Time)) {
@@ -135,7 +156,7 @@ func (m *Master) inParts(ctx context.Context, keys []string, do func(c *core, ke
 			do(&m.core, key, now)
 		}
 		m.mu.Unlock()
-		runtime.Gosched() // who waits for the mutex is first
+		giveWay()
 	}
 }
 
