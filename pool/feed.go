@@ -130,10 +130,10 @@ func (w *worker) drop(c *call) {
 	}
 }
 
-// release needs pool.mu. Calls of the worker are over: when few are left, more follow. It says whether there is something
-// to write.
+// release needs pool.mu. Calls of the worker are over: once a quarter of its window is, more follow. It says whether there
+// is something to write.
 func (w *worker) release() (write bool) {
-	if w.flight.n <= w.window()/2 {
+	if w.flight.n <= w.window()*3/4 {
 		w.fill()
 		w.hold()
 	}
