@@ -3,9 +3,12 @@
 package proc_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"fandango/internal/proc"
@@ -68,5 +71,29 @@ func TestACloseEndsAWait(t *testing.T) {
 		}
 		p.Kill()
 		p.Reap() // closes it again
+	}
+}
+
+// TestSilentProcessesCostNoThread: who reads what they write waits for a bell in the runtime's poller, and not in the system.
+func TestSilentProcessesCostNoThread(t *testing.T) {
+	const processes = 20
+	s := spawner(t)
+	for range processes {
+		p := mustStart(t, s, proctest.Command("cat"))
+		done := reading(p.Stdout)
+		t.Cleanup(func() {
+			p.Kill()
+			<-done
+			p.Reap()
+		})
+	}
+	for bells := 0; bells < processes; runtime.Gosched() { // as many as are on; the test's timeout ends this
+		files, _ := filepath.Glob("/proc/self/fdinfo/*")
+		bells = 0
+		for _, name := range files {
+			if b, _ := os.ReadFile(name); bytes.Contains(b, []byte(" events:       19 ")) {
+				bells++
+			}
+		}
 	}
 }
