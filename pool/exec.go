@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
+	"fandango/internal/proc"
 	"fandango/ipc"
 )
 
@@ -68,18 +70,78 @@ func (s *slot) execLoop() {
 func (w *worker) nextExec() *call {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	c := w.head()
-	if c != nil {
-		c.written = true
-		w.beginHead()
+	return w.head()
+}
+
+// startExec starts the process of a call. While the system has no room for one more, because there are too many processes or
+// files, the call waits for its turn; but not for ever where the pool has started none for long and none runs.
+func (w *worker) startExec(c *call, command []string) (*proc.Process, error) {
+	p := w.pool
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for began, next := time.Now(), leastPause; ; next = min(2*next, mostPause) {
+		process, err := p.spawner.Start(p.cfg.spec(command, w.slot.name))
+		if err == nil {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			w.process, w.begun = process, time.Now()
+			w.slot.starts++
+			c.written = true
+			w.beginHead()
+			return process, nil
+		}
+		if !noRoom(err) || time.Since(began) > roomTime && p.stuck() {
+			return nil, ipc.Errorf(ipc.KindNoWorker, "%w", err)
+		}
+		if next == leastPause {
+			p.cfg.Log.Warn("no room for a process; it waits", "worker", w.slot.name, "err", err)
+		}
+		for pause.Reset(next); ; {
+			select {
+			case <-pause.C:
+			case <-w.poked:
+				if !w.overdue() {
+					continue
+				}
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				return nil, c.fate
+			case <-p.draining:
+				return nil, ipc.Errorf(ipc.KindClosed, "%s ended before it ran", p.cfg.Name)
+			}
+			break
+		}
 	}
-	return c
+}
+
+// How long a call waits for room: from one try to the next, and in all, when nothing happens that could make some.
+const (
+	leastPause = 25 * time.Millisecond
+	mostPause  = 200 * time.Millisecond
+	roomTime   = 5 * time.Second
+)
+
+// noRoom reports whether a start failed by what others have taken. EBADF is what a child meets that moves its pipes to
+// where the limit of descriptors is.
+func noRoom(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EBADF}, func(why error) bool {
+		return errors.Is(err, why)
+	})
+}
+
+// stuck reports whether no process of a task runs, and none has begun for long.
+func (p *Pool) stuck() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !slices.ContainsFunc(p.slots, func(s *slot) bool {
+		return s.worker != nil && (s.worker.process != nil || time.Since(s.worker.begun) < roomTime)
+	})
 }
 
 // exec runs one task in a process of its own.
 func (w *worker) exec(c *call) {
 	p := w.pool
-	o := ipc.Outcome{Worker: w.slot.name, Attempts: int(c.attempts), Queued: c.begun.since(c.queued)}
+	o := ipc.Outcome{Worker: w.slot.name, Attempts: int(c.attempts), Queued: c.waited()}
 	command, err := fill(p.cfg.Command, c.task.Target)
 	if err != nil {
 		o.Err = ipc.Errorf(ipc.KindInput, "key %q: %w", c.task.Key, err)
@@ -91,16 +153,13 @@ func (w *worker) exec(c *call) {
 		w.after(c, o)
 		return
 	}
-	process, err := p.spawner.Start(p.cfg.spec(command, w.slot.name))
+	process, err := w.startExec(c, command)
 	if err != nil {
-		o.Err = ipc.Errorf(ipc.KindNoWorker, "%w", err)
+		o.Err = err
 		w.after(c, o)
 		return
 	}
-	p.mu.Lock()
-	w.process, w.begun = process, time.Now()
-	w.slot.starts++
-	p.mu.Unlock()
+	o.Attempts, o.Queued = int(c.attempts), c.begun.since(c.queued)
 	_ = process.Stdin.Close()
 
 	out := &bounded{most: p.cfg.Limits.Size, rest: process.Kill}

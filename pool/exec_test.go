@@ -5,10 +5,16 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"fandango/ipc"
 	"fandango/pool"
@@ -131,4 +137,103 @@ func TestConfinedWorkerSeesItsLimits(t *testing.T) {
 	if o := run(t, p, task(t, "k", "x")); o.Err != nil || o.Value.String() != `"50\n0\n"` {
 		t.Errorf("outcome = %v, %v", o.Value, o.Err)
 	}
+}
+
+// TestExecWaitsForRoom: when there were too many open files, all that was still to be started failed at once.
+func TestExecWaitsForRoom(t *testing.T) {
+	dir, waits := t.TempDir(), make(chan bool, 1)
+	p := startExec(t, pool.Config{
+		Command: []string{"/bin/sh", "-c", "read line <{}; echo $line"}, Workers: 12,
+		Log: hclog.New(&hclog.LoggerOptions{Output: writer(func(line []byte) {
+			if strings.Contains(string(line), "no room for a process") {
+				select {
+				case waits <- true:
+				default:
+				}
+			}
+		})}),
+	})
+	var running []<-chan ipc.Outcome
+	var gates []*os.File
+	for i := range 8 {
+		name := filepath.Join(dir, fmt.Sprint("gate", i))
+		if err := syscall.Mkfifo(name, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		running = append(running, submit(t, p, task(t, fmt.Sprint("first ", i), name)))
+		gate, err := os.OpenFile(name, os.O_WRONLY, 0) // when there is a process that reads it
+		if err != nil {
+			t.Fatal(err)
+		}
+		gates = append(gates, gate)
+	}
+
+	fillDescriptors(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancelled := make(chan ipc.Outcome, 1)
+	if err := p.Submit(ctx, task(t, "cancelled", "/dev/null"), func(o ipc.Outcome) { cancelled <- o }); err != nil {
+		t.Fatal(err)
+	}
+	<-waits
+	cancel()
+	if o := <-cancelled; !errors.Is(o.Err, ipc.ErrCancelled) || o.Attempts != 0 {
+		t.Errorf("outcome = %+v, want it cancelled before it began", o)
+	}
+	var late []<-chan ipc.Outcome
+	for i := range 8 {
+		late = append(late, submit(t, p, task(t, fmt.Sprint("late ", i), "/dev/null")))
+	}
+	<-waits
+	for _, gate := range gates {
+		if _, err := gate.WriteString("done\n"); err != nil {
+			t.Error(err)
+		}
+		_ = gate.Close()
+	}
+	for _, outcome := range append(running, late...) {
+		if o := <-outcome; o.Err != nil || o.Attempts != 1 {
+			t.Errorf("outcome = %+v, want it done", o)
+		}
+	}
+}
+
+type writer func(line []byte)
+
+func (w writer) Write(b []byte) (int, error) {
+	w(b)
+	return len(b), nil
+}
+
+// fillDescriptors leaves no descriptor free, until the end of the test.
+func fillDescriptors(t *testing.T) {
+	t.Helper()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	top, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := []*os.File{top}
+	narrow := before
+	narrow.Cur = uint64(top.Fd()) + 1
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &narrow); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		fill = append(fill, f)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+			t.Error(err)
+		}
+		for _, f := range fill {
+			_ = f.Close()
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fandango/cmd/master/shell"
+	"fandango/executor/evalx"
 	"fandango/ipc"
 	"fandango/pool"
 )
@@ -57,6 +58,9 @@ func (s *session) newGroup(g shell.Group) (*group, error) {
 func commandOf(g shell.Group) ([]string, error) {
 	if g.Command != nil {
 		return g.Command, nil
+	}
+	if m := int64(g.Memory); m > 0 && m < evalx.LeastMemory {
+		return nil, ipc.Errorf(ipc.KindInput, "--memory: %d bytes are too few: a built-in worker needs at least %dMiB", m, evalx.LeastMemory>>20)
 	}
 	self, err := os.Executable()
 	if err != nil {

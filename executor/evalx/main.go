@@ -15,8 +15,8 @@ import (
 // DefaultMemory is what a worker may use beyond its size when it is ready.
 const DefaultMemory = 512 << 20
 
-// leastMemory is twice what the Go runtime takes from the system at a time.
-const leastMemory = 128 << 20
+// LeastMemory is the least that a worker can be given: twice what the Go runtime takes from the system at a time.
+const LeastMemory = 128 << 20
 
 // Main is the default worker's main: it serves an Evaluator over stdin and stdout, and returns the exit code. args are
 // its flags.
@@ -89,8 +89,8 @@ func (m *memoryFlag) Set(text string) error {
 	if err != nil || n < 0 || n > (1<<62)/unit {
 		return errors.New("want a size such as 512MiB, 2GiB, a number of bytes, or 0 for no limit")
 	}
-	if n *= unit; n > 0 && n < leastMemory {
-		return fmt.Errorf("want at least %dMiB: the runtime takes its memory in large pieces", leastMemory>>20)
+	if n *= unit; n > 0 && n < LeastMemory {
+		return fmt.Errorf("want at least %dMiB: the runtime takes its memory in large pieces", LeastMemory>>20)
 	}
 	*m = memoryFlag(n)
 	return nil
