@@ -178,7 +178,8 @@ not come for 10 s though it was due: a device may hang.
 Commands of the file: worker, add, cron, pause (master help add). All lines are checked before anything starts.
 
 HUP: the file is read again, and what runs becomes what it says now, under nohup too. New workers serve before those go
-that they replace; what has not changed goes on. If a line is wrong, or new workers do not start, nothing changes.
+that they replace; what has not changed goes on, also a worker whose program alone has. If a line is wrong, or new workers
+do not start, nothing changes.
 
 Exit: 0 after Ctrl-C or TERM, which let running tasks finish within --grace; 130 after Ctrl-C twice, which kills
 them; 2 when a line is wrong; 3 when no worker could be started. USR1 shows the state on stderr.`
