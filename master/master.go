@@ -77,8 +77,8 @@ var background = context.Background()
 // once. Then then is called once, on a goroutine of its key's, with the outcome; nil: nobody is called. Without a
 // target, the key is the target.
 //
-// When ctx ends before there is an outcome, the outcome for this caller is of kind cancelled; a run that nobody else
-// waits for is cancelled too.
+// When ctx ends before there is an outcome, the outcome for this caller is of kind cancelled, at once, and says nothing of
+// a run that may have begun: its Attempts are 0. A run that nobody else waits for is cancelled too.
 //
 // When Send returns an error, the task was not accepted and then is not called: it is of kind queue-full, closed,
 // cancelled or input. Send never blocks.
