@@ -18,8 +18,8 @@ import (
 // epoll of the pipe's own, which is in the poller, and which is on only then. A process that is silent costs no thread.
 type Output struct {
 	pipe, bell *os.File
-	fd         int             // the pipe's
-	wait       syscall.RawConn // the bell's: while one of its calls is under way nothing is closed
+	fd         int                     // the pipe's
+	wait       syscall.RawConn         // the bell's: while one of its calls is under way nothing is closed
 	try        func(bell uintptr) bool // look, and what else they call, made once
 	take, hush func(bell uintptr)
 
