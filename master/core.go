@@ -46,6 +46,7 @@ type core struct {
 	resumed    time.Time                  // when they last went on
 	slowID     schedule.ID                // rings when a callback may have become slow
 	slowSet    bool                       // and is set
+	spares     []*traffic                 // for what comes
 	stacks     int                        // callbacks that panicked
 	stacksFrom time.Time                  // in the second since then
 	closed     bool                       // nothing new is accepted, nothing begins
@@ -87,6 +88,7 @@ type run struct {
 	queued  time.Duration // how long it waited behind others
 	result  *result       // nil: it has none, or nobody is to be called
 
+	issue     uint32 // counts the runs that had this memory
 	gen       uint32 // of the row, when it was accepted
 	keep      bool
 	cancelled bool // nobody waits for it any more
@@ -95,8 +97,20 @@ type run struct {
 	first waiter // most runs have only one
 }
 
+// ticket is a run as its runner knows it: who may come with an outcome when the run is over, and its memory another's.
+type ticket struct {
+	run   *run // nil: there is none
+	issue uint32
+}
+
+func (r *run) ticket() ticket { return ticket{r, r.issue} }
+
+// over reports whether the run has its outcome.
+func (t ticket) over() bool { return t.run.issue != t.issue || t.run.over }
+
 // leash is what may end a run early.
 type leash struct {
+	run      *run
 	ctx      context.Context    //nolint:containedctx // of the one run
 	cancel   context.CancelFunc // nil: it cannot be cancelled
 	deadline schedule.ID        // rings when it has waited too long
@@ -165,23 +179,16 @@ type ask struct {
 
 // send accepts a task or says why not. A run that is to begin now is returned, for the caller to give to the runner. A
 // watch that is new is returned too; the caller sets it up. The time is asked for by a task that has to wait.
-func (c *core) send(a *ask, now func() time.Time) (r *run, fresh *watch, err error) {
+func (c *core) send(a *ask, now func() time.Time) (t ticket, fresh *watch, err error) {
 	if err := c.admit(a.task.Key); err != nil {
 		c.stats.Refused++
-		return nil, nil, err
+		return t, nil, err
 	}
-	row := c.rows.get(a.task.Key)
-	switch {
-	case row != nil:
-	case a.task.Keep:
-		row = c.row(a.task.Key)
-	default:
-		row = c.visit(a.task.Key)
-	}
+	row := c.row(a.task.Key)
 	r, w, begin := c.enqueue(row, a, nil, now)
 	if w == nil {
 		c.stats.Refused++
-		return nil, nil, &ipc.Error{
+		return t, nil, &ipc.Error{
 			Kind: ipc.KindInput, Message: "key " + quote(row.key) + " is pending, and the task's policy is reject", Cause: ErrPending,
 		}
 	}
@@ -191,10 +198,10 @@ func (c *core) send(a *ask, now func() time.Time) (r *run, fresh *watch, err err
 	w.epoch = c.newest
 	w.epoch.pending++
 	fresh = c.watch(w, a)
-	if !begin {
-		r = nil
+	if begin {
+		t = r.ticket()
 	}
-	return r, fresh, nil
+	return t, fresh, nil
 }
 
 func (c *core) admit(key string) error {
@@ -245,14 +252,15 @@ func (c *core) enqueue(row *row, a *ask, e *entry, now func() time.Time) (r *run
 		c.gated[row] = struct{}{}
 	}
 	if d := r.options.Deadline; d > 0 {
-		r.leash = &leash{r.leash.ctx, r.leash.cancel, c.alarm.Add(r, since.Add(d))}
+		r.leash = &leash{run: r, ctx: r.leash.ctx, cancel: r.leash.cancel}
+		r.leash.deadline = c.alarm.Add(r.leash, since.Add(d))
 	}
 	return r, w, false
 }
 
 // begin makes a run.
 func (c *core) begin(row *row, a *ask) *run {
-	row.busy()
+	c.busy(row)
 	r := &row.room
 	if row.lent {
 		r = &run{}
@@ -264,7 +272,7 @@ func (c *core) begin(row *row, a *ask) *run {
 		r.options = c.share(&a.task.Options)
 	}
 	if r.leash = loose; a.ctx != background || a.cancel != nil {
-		r.leash = &leash{ctx: a.ctx, cancel: a.cancel}
+		r.leash = &leash{run: r, ctx: a.ctx, cancel: a.cancel}
 	}
 	return r
 }
@@ -330,9 +338,10 @@ func (c *core) watch(w *waiter, a *ask) (fresh *watch) {
 
 // retract takes back a run that the runner refused before its Send had returned. It reports whether Send has to say so:
 // unless its caller was told already. All others who wait for the run are told by their callbacks.
-func (c *core) retract(r *run, err error, now time.Time, fx *effects) bool {
+func (c *core) retract(t ticket, err error, now time.Time, fx *effects) bool {
+	r := t.run
 	w := &r.first
-	tell := w.run == r && !r.over
+	tell := !t.over() && w.run == r
 	if tell {
 		r.waiters.drop(&w.place)
 		c.settle(w, fx)
@@ -341,15 +350,16 @@ func (c *core) retract(r *run, err error, now time.Time, fx *effects) bool {
 		c.stats.Refused++
 		c.stats.Held--
 	}
-	c.done(r, ipc.Outcome{Err: err}, now, fx)
+	c.done(t, ipc.Outcome{Err: err}, now, fx)
 	return tell
 }
 
 // done takes the outcome of a run. One that comes after the first is ignored.
-func (c *core) done(r *run, o ipc.Outcome, now time.Time, fx *effects) {
-	if r.over {
+func (c *core) done(t ticket, o ipc.Outcome, now time.Time, fx *effects) {
+	if t.over() {
 		return
 	}
+	r := t.run
 	row := r.row
 	if row.run == r {
 		row.run = nil
@@ -420,7 +430,7 @@ func (w *waiter) share(o *ipc.Outcome) ipc.Outcome {
 // owe notes that a waiter is to be called.
 func (c *core) owe(w *waiter) *row {
 	row := w.run.row
-	row.busy()
+	c.busy(row)
 	row.undelivered++
 	c.stats.Undelivered++
 	return row
@@ -540,9 +550,10 @@ func (c *core) advance(row *row, now time.Time, fx *effects) {
 }
 
 // ring ends a run that has waited for too long behind others.
-func (r *run) ring(c *core, now time.Time, fx *effects) {
-	if !r.place.stands() || r.row.run == r {
-		return // it has begun, or everybody has left
+func (l *leash) ring(c *core, now time.Time, fx *effects) {
+	r := l.run
+	if r.leash != l || !r.place.stands() || r.row.run == r {
+		return // it is over, or has begun, or everybody has left
 	}
 	c.drop(r)
 	r.queued = now.Sub(c.time(r.since))

@@ -235,7 +235,7 @@ func (row *row) ring(c *core, now time.Time, fx *effects) {
 // skip lets the callback of an entry go on to the newest outcome, when an older one still waits for it.
 func (c *core) skip(w *waiter) {
 	row := w.run.row
-	row.busy()
+	c.busy(row)
 	row.pending = nil
 	if old := row.queued; old != nil {
 		row.out.drop(&old.place)

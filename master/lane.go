@@ -182,10 +182,10 @@ func (m *Master) step(h *hand) bool {
 	}
 	if r := m.core.start.first(); r != nil {
 		m.core.start.drop(&r.place)
-		task, ctx := r.task(), r.leash.ctx // while nobody ends the run
+		run, task, ctx := r.ticket(), r.task(), r.leash.ctx // while nobody ends it
 		m.unlock(&fx)
-		if err := m.runner.Submit(ctx, task, func(o ipc.Outcome) { m.done(r, o) }); err != nil {
-			m.done(r, ipc.Outcome{Err: err})
+		if err := m.runner.Submit(ctx, task, func(o ipc.Outcome) { m.done(run, o) }); err != nil {
+			m.done(run, ipc.Outcome{Err: err})
 		}
 		return true
 	}

@@ -67,6 +67,7 @@ func New(r ipc.Runner, cfg Config) *Master {
 	now := time.Now()
 	m.clock = clock{base: now, at: now}
 	m.core = newCore(cfg, m.loop, now)
+	m.core.spares = make([]*traffic, 0, 1024)
 	return m
 }
 
@@ -101,21 +102,21 @@ func (m *Master) send(ctx context.Context, t ipc.Task, then func(Value), done fu
 	}
 	var fx effects
 	m.mu.Lock()
-	r, fresh, err := m.core.send(&a, m.clock.now)
+	run, fresh, err := m.core.send(&a, m.clock.now)
 	m.unlock(&fx)
 	if fresh != nil {
 		m.watch(ctx, fresh)
 	}
-	if r == nil {
+	if run.run == nil {
 		return err
 	}
 	err = m.runner.Submit(a.ctx, a.task, //nolint:contextcheck // it is ctx without its end
-		func(o ipc.Outcome) { m.done(r, o) })
+		func(o ipc.Outcome) { m.done(run, o) })
 	if err == nil {
 		return nil
 	}
 	now := m.lock()
-	tell := m.core.retract(r, err, now, &fx)
+	tell := m.core.retract(run, err, now, &fx)
 	m.unlock(&fx)
 	if !tell {
 		return nil
@@ -190,10 +191,10 @@ func (m *Master) watch(ctx context.Context, g *watch) {
 }
 
 // done is called by the runner with the outcome of a run. It does not block, and runs no user's code.
-func (m *Master) done(r *run, o ipc.Outcome) {
+func (m *Master) done(t ticket, o ipc.Outcome) {
 	var fx effects
 	now := m.lock()
-	m.core.done(r, o, now, &fx)
+	m.core.done(t, o, now, &fx)
 	m.unlock(&fx)
 }
 

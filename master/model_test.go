@@ -252,7 +252,7 @@ type twin struct {
 	m        *model
 	now      time.Time
 	bells    map[schedule.ID]*bell
-	running  map[string]*run
+	running  map[string]ticket
 	busy     []*hand
 	watches  map[int]*watch
 	released map[*order]string
@@ -308,10 +308,10 @@ func (x *twin) after(fx *effects) {
 }
 
 func (x *twin) begin(r *run) {
-	if old := x.running[r.row.key]; old != nil {
+	if old := x.running[r.row.key]; old.run != nil {
 		x.t.Fatalf("%s begins while another one runs", r.row.key)
 	}
-	x.running[r.row.key] = r
+	x.running[r.row.key] = r.ticket()
 }
 
 // learn tells the model of the entry runs that the core has asked for.
@@ -375,7 +375,7 @@ func (x *twin) compare() {
 		if good != k.good || failure != k.err {
 			t.Fatalf("%s has %s, %s; the model has %s, %s", key, good, failure, k.good, k.err)
 		}
-		if (x.running[key] != nil) != (row.run != nil) {
+		if (x.running[key].run != nil) != (row.run != nil) {
 			t.Fatalf("%s: a run is lost", key)
 		}
 	}
@@ -471,12 +471,13 @@ func TestTheCoreAgainstAModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		x := &twin{
-			t: t, now: time.Now(), bells: map[schedule.ID]*bell{}, running: map[string]*run{}, watches: map[int]*watch{},
+			t: t, now: time.Now(), bells: map[schedule.ID]*bell{}, running: map[string]ticket{}, watches: map[int]*watch{},
 			released: map[*order]string{}, orders: map[string]*order{}, entries: map[string]string{},
 			view: &view{marks: map[string]*mark{}, wake: make(chan struct{}, 1)}, seen: map[string]string{},
 		}
 		x.m = &model{limit: 6, lane: 2, keys: map[string]*modelKey{}}
 		x.c = newCore(Config{Queue: x.m.limit, Slow: time.Hour}, x, x.now)
+		x.c.spares = make([]*traffic, 0, rapid.IntRange(0, 2).Draw(t, "spares"))
 		x.c.lane = x.m.lane
 		x.c.viewAll, x.view.unsure = []*view{x.view}, map[string]struct{}{}
 		t.Repeat(map[string]func(*rapid.T){
@@ -538,7 +539,7 @@ func (x *twin) send(t *rapid.T) {
 		done := x.context(w.ctx)
 		a.done, a.cancel = done, func() {}
 	}
-	r, fresh, err := x.c.send(a, func() time.Time { return x.now })
+	begun, fresh, err := x.c.send(a, func() time.Time { return x.now })
 	if fresh != nil {
 		x.watches[w.ctx] = fresh
 		fresh.stop = func() bool { return true }
@@ -551,7 +552,7 @@ func (x *twin) send(t *rapid.T) {
 	switch {
 	case err != nil:
 		got = "refused"
-	case r != nil:
+	case begun.run != nil:
 		got = "begins"
 	}
 	if got != want {
@@ -562,8 +563,8 @@ func (x *twin) send(t *rapid.T) {
 		x.m.held++
 		x.m.sends = append(x.m.sends, w)
 	}
-	if r != nil && rapid.IntRange(0, 5).Draw(t, "runner refuses") == 0 {
-		if !x.c.retract(r, errors.New("no room"), x.now, &fx) {
+	if begun.run != nil && rapid.IntRange(0, 5).Draw(t, "runner refuses") == 0 {
+		if !x.c.retract(begun, errors.New("no room"), x.now, &fx) {
 			t.Fatal("Send does not tell that the runner refused")
 		}
 		k := x.m.key(key)
@@ -573,8 +574,8 @@ func (x *twin) send(t *rapid.T) {
 		if k.added || task.Keep { // the table knows that it failed
 			k.stored("", errors.New("no room"), x.now)
 		}
-	} else if r != nil {
-		x.begin(r)
+	} else if begun.run != nil {
+		x.begin(begun.run)
 	}
 	x.after(&fx)
 }
@@ -801,8 +802,8 @@ func (x *twin) tick(t *rapid.T) {
 		at := b.at
 		b.at = time.Time{}
 		late, n := "", 0
-		if r, ok := b.item.(*run); ok {
-			late, n = r.row.key, slices.Index(slices.Collect(r.row.runs), r)
+		if l, ok := b.item.(*leash); ok {
+			late, n = l.run.row.key, slices.Index(slices.Collect(l.run.row.runs), l.run)
 		}
 		ringing, ok := b.item.(*row)
 		idle := ok && ringing.pending == nil

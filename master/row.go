@@ -44,20 +44,6 @@ type traffic struct {
 // idle is the traffic of all rows that have none. Nobody writes to it: see busy.
 var idle = &traffic{}
 
-// visitor is the row of a key that is not in the table, together with the traffic for which it is made.
-type visitor struct {
-	row
-	own traffic
-}
-
-// visit makes a row that goes when its traffic does.
-func (c *core) visit(key string) *row {
-	v := &visitor{row: row{key: key}}
-	v.traffic = &v.own
-	c.rows.add(&v.row)
-	return &v.row
-}
-
 // row returns the row of a key; a new one when there is none.
 func (c *core) row(key string) *row {
 	r := c.rows.get(key)
@@ -77,9 +63,25 @@ func (c *core) kept(key string) *row {
 }
 
 // busy makes room for traffic.
-func (row *row) busy() {
-	if row.traffic == idle {
+func (c *core) busy(row *row) {
+	if row.traffic != idle {
+		return
+	}
+	if n := len(c.spares); n > 0 {
+		row.traffic, c.spares = c.spares[n-1], c.spares[:n-1]
+	} else {
 		row.traffic = &traffic{}
+	}
+}
+
+// ease takes from a row what is under way, when nothing is, and keeps the memory: that of its runs is not for the garbage
+// collector then.
+func (c *core) ease(row *row) {
+	t := row.traffic
+	row.traffic = idle
+	if t != idle && len(c.spares) < cap(c.spares) {
+		*t = traffic{room: run{issue: t.room.issue + 1}}
+		c.spares = append(c.spares, t)
 	}
 }
 
@@ -91,7 +93,7 @@ func (c *core) tidy(row *row) {
 	if !row.calm() {
 		return
 	}
-	row.traffic = idle
+	c.ease(row)
 	if !row.kept() {
 		c.rows.remove(row)
 		if len(c.gated) > 0 {

@@ -344,7 +344,7 @@ func (x *world) do(a act) {
 		r := x.toBegin(sides[a-actBeginA])
 		x.c.start.drop(&r.place)
 		j := &job{run: r}
-		x.submit(j, func(err error) { x.c.done(r, ipc.Outcome{Err: err}, x.now, &fx) })
+		x.submit(j, func(err error) { x.c.done(r.ticket(), ipc.Outcome{Err: err}, x.now, &fx) })
 	case actOK0, actOK1:
 		r := x.slots[a-actOK0].run
 		x.values++
@@ -448,12 +448,12 @@ func (x *world) send() {
 		a.done, a.cancel = searchDone, func() { j.cancelled = true }
 	}
 	known := x.waiters()
-	r, fresh, err := x.c.send(a, func() time.Time { return x.now })
+	begun, fresh, err := x.c.send(a, func() time.Time { return x.now })
 	if fresh != nil {
 		x.ctx, fresh.stop = fresh, func() bool { return true }
 	}
-	if r != nil {
-		j.run = r
+	if begun.run != nil {
+		j.run = begun.run
 		x.sending = append(x.sending, j)
 	}
 	if err != nil {
@@ -525,7 +525,7 @@ func (x *world) retract(j *job, err error, fx *effects) {
 			s = one
 		}
 	}
-	if x.c.retract(j.run, err, x.now, fx) {
+	if x.c.retract(j.run.ticket(), err, x.now, fx) {
 		if s.told > 0 {
 			x.fail("a Send says that it was refused, and its callback was called")
 		}
@@ -541,9 +541,9 @@ func (x *world) finish(slot int, o ipc.Outcome, fx *effects) {
 }
 
 func (x *world) conclude(j *job, o ipc.Outcome, fx *effects) {
-	x.c.done(j.run, o, x.now, fx)
+	x.c.done(j.run.ticket(), o, x.now, fx)
 	before := x.c.stats
-	x.c.done(j.run, ipc.Outcome{Value: ipc.Raw{0xff}}, x.now, fx)
+	x.c.done(j.run.ticket(), ipc.Outcome{Value: ipc.Raw{0xff}}, x.now, fx)
 	if x.c.stats != before {
 		x.fail("a second outcome counts")
 	}

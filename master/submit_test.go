@@ -1,6 +1,7 @@
 package master_test
 
 import (
+	"context"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -144,4 +145,33 @@ func TestASubmitThatTheEndOvertakesIsTold(t *testing.T) {
 		h.answer("other", 3)
 		h.expect("b closed", "a 1", "c 3")
 	})
+}
+
+// A run's memory is used again. An outcome that a runner tells twice must not be taken for that of the run that has it then.
+func TestASecondOutcomeIsNotThatOfAnotherRun(t *testing.T) {
+	t.Parallel()
+	var told []func(ipc.Outcome)
+	m := master.New(submit(func(_ context.Context, _ ipc.Task, done func(ipc.Outcome)) error {
+		told = append(told, done)
+		return nil
+	}), master.Config{})
+	outcomes := map[string][]ipc.Raw{}
+	for _, key := range []string{"a", "b", "c"} {
+		err := m.Submit(bg, ipc.Task{Key: key}, func(o ipc.Outcome) { outcomes[key] = append(outcomes[key], o.Value) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, old := range told[:len(told)-1] {
+			old(ipc.Outcome{Value: raw(t, "of an older one")})
+		}
+		if s := m.Stats(); s.Pending != 1 {
+			t.Fatalf("%d pending, want the one of %s", s.Pending, key)
+		}
+		told[len(told)-1](ipc.Outcome{Value: raw(t, key)})
+	}
+	for key, values := range outcomes {
+		if len(values) != 1 || string(values[0]) != string(raw(t, key)) {
+			t.Errorf("%s has %q", key, values)
+		}
+	}
 }
