@@ -218,7 +218,7 @@ func (d *Dict[K, V]) Start() {
 
 // Append adds a key, and has it read now and every period. 0: Config.Period. When there are others, its second read comes
 // earlier than that, see Config.Together. For a key that is polled already Append changes the period, from the last read
-// on; one that was only set is polled from now on.
+// on, and then the read after the next one comes earlier; one that was only set is polled from now on.
 func (d *Dict[K, V]) Append(key K, period time.Duration) error {
 	every := d.every
 	if period != 0 {
@@ -254,7 +254,7 @@ func (d *Dict[K, V]) Append(key K, period time.Duration) error {
 		e.due = now
 		e.id = d.loop.Add(e, time.Time{})
 	}
-	if e.due.Equal(now) {
+	if e.due.Equal(now) || e.every != every {
 		e.lead = d.lead(e, every.Period())
 	}
 	e.every = every

@@ -941,6 +941,33 @@ func TestAnotherPeriodSpreadsKeysAnew(t *testing.T) {
 	})
 }
 
+// Keys that were spread over a second must not all be read in one second of ten.
+func TestAnotherPeriodSpreadsKeysThatWereRead(t *testing.T) {
+	const keys, period = 500, 10 * time.Second
+	liveSpread(t, config{}, func(t *testing.T, d *dict, s *source) {
+		var all []string
+		for i := range keys {
+			all = append(all, strconv.Itoa(i))
+		}
+		appendKeys(t, d, time.Second, all...)
+		pass(2500 * time.Millisecond)
+		appendKeys(t, d, period, all...)
+		pass(2 * period)
+		var parts [10]int
+		for _, v := range d.Values() {
+			parts[v.Next.Sub(s.start)%period*time.Duration(len(parts))/period]++
+			if v.Missed != 0 || v.Delay != 0 {
+				t.Errorf("%+v", v)
+			}
+		}
+		for i, n := range parts { // they are apart by what they were, too
+			if n < keys/len(parts)/2 || n > keys/len(parts)*2 {
+				t.Errorf("%d of %d keys are due in part %d of %d of a period", n, keys, i, len(parts))
+			}
+		}
+	})
+}
+
 // How late 10,000 keys are read on this machine, one of which hangs: all at one moment, and spread over their period.
 func BenchmarkTenThousandKeysAndOneThatHangs(b *testing.B) {
 	b.Run("together", func(b *testing.B) { tenThousandKeys(b, true) })
