@@ -245,19 +245,18 @@ func (s *server) flush() error {
 	return s.enc.Flush()
 }
 
-// flushLate writes what has been held long enough: the next request takes its time. What was held when it was armed has
-// been written meanwhile, as a rule.
+// flushLate writes what has been held long enough: the next request takes its time. As a rule, what was held when it was
+// armed has been written meanwhile: then it looks again when the last answers that were held would be late. To be armed
+// by who writes them would wake the runtime's poller.
 func (s *server) flushLate() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if s.armed = s.enc.Buffered() > 0 && s.late == nil; !s.armed {
-		return
-	}
-	if left := heldTime - time.Since(s.since); left > 0 {
+	left := heldTime - time.Since(s.since)
+	if s.armed = left > 0 && s.late == nil; s.armed {
 		s.flusher.Reset(left)
-		return
+	} else if s.late == nil {
+		s.late = s.enc.Flush()
 	}
-	s.armed, s.late = false, s.enc.Flush()
 }
 
 // encode appends an answer.

@@ -30,11 +30,11 @@ func (p *Pool) SubmitAll(ctx context.Context, tasks []ipc.Task, done func(i int,
 		calls := b.few[:min(bundled, len(tasks)-accepted)]
 		b.done = done
 		b.held.Store(int32(len(calls)) + 1) //nolint:gosec // a few
-		now := p.now()
+		now, watched := p.now(), ctx.Done() != nil
 		for i := range calls {
 			c := &calls[i]
 			c.pool, c.task, c.bundle, c.number, c.queued = p, tasks[accepted+i], b, int32(accepted+i), now
-			if ctx.Done() != nil || c.task.Deadline > 0 {
+			if watched || c.task.Deadline > 0 {
 				b.held.Add(1) // for good
 			}
 		}

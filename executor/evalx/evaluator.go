@@ -59,6 +59,11 @@ type run struct {
 	stopped *ipc.Error         // why it was stopped; nil: it was not
 }
 
+// begin fills in what is not zero, one by one: to copy a run takes longer than all else that an evaluation begins with.
+func (r *run) begin(outer, inner context.Context, cancel context.CancelFunc) {
+	r.outer, r.ctx, r.cancel = outer, inner, cancel
+}
+
 // New returns an Evaluator with an empty session.
 func New(cfg Config) *Evaluator {
 	if cfg.Stderr == nil {
@@ -191,7 +196,7 @@ func (e *Evaluator) begin(ctx context.Context) error {
 	if e.cfg.Timeout > 0 {
 		inner, cancel = context.WithTimeout(ctx, e.cfg.Timeout)
 	}
-	e.now = run{outer: ctx, ctx: inner, cancel: cancel}
+	e.now.begin(ctx, inner, cancel)
 	if e.thread == nil {
 		e.thread = &starlark.Thread{Name: "task", OnMaxSteps: func(*starlark.Thread) { e.check() }}
 	}
