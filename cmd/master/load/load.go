@@ -43,7 +43,7 @@ type Load struct {
 	Echo    bool    // Target answers its argument: it is looked at whether it does
 	Options ipc.Options
 
-	giveUp context.CancelFunc // of a warm-up: it ends with the first failure
+	giveUp func() // of a warm-up: it ends with the first failure
 	ended  atomic.Int64
 	begun  atomic.Pointer[time.Time]
 	took   time.Duration
@@ -58,46 +58,49 @@ type Load struct {
 }
 
 // Drive runs the tasks until all have had their outcome, or until ctx has ended and those under way have had theirs. A
-// warm-up, a tenth as many, goes before; it is not measured, and the first failure in it is the error. Besides, Drive's
-// error is the runner's refusal of a task.
+// warm-up, a tenth as many, goes before; it is not measured, and the first failure in it ends it and is the error. Besides,
+// Drive's error is the runner's refusal of a task.
 func (l *Load) Drive(ctx context.Context, r ipc.Runner) error {
 	warm := &Load{
 		Mode: l.Mode, Tasks: min(max(20, l.Tasks/10), 20_000), Payload: l.Payload, Target: l.Target, Echo: l.Echo, Options: l.Options,
 	}
-	var warming context.Context
-	warming, warm.giveUp = context.WithCancel(ctx)
-	defer warm.giveUp()
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err := cmp.Or(warm.drive(warming, r), warm.first); err != nil || ctx.Err() != nil {
+	warming, giveUp := context.WithCancel(ctx)
+	under, takeBack := context.WithCancel(context.WithoutCancel(ctx))
+	warm.giveUp = func() { giveUp(); takeBack() }
+	defer warm.giveUp()
+	refusal := warm.drive(warming, under, r)
+	if err := cmp.Or(warm.first, refusal); err != nil || ctx.Err() != nil {
 		return err
 	}
-	return l.drive(ctx, r)
+	return l.drive(ctx, context.WithoutCancel(ctx), r)
 }
 
-func (l *Load) drive(ctx context.Context, r ipc.Runner) error {
+// drive hands over tasks until ctx ends; under is the context of those under way.
+func (l *Load) drive(ctx, under context.Context, r ipc.Runner) error {
 	begun := time.Now()
 	l.begun.Store(&begun)
 	defer func() { l.took = time.Since(begun) }()
 	if l.Mode == Sync {
-		return l.sync(ctx, r)
+		return l.sync(ctx, under, r)
 	}
-	return l.pipelined(ctx, r)
+	return l.pipelined(ctx, under, r)
 }
 
-func (l *Load) sync(ctx context.Context, r ipc.Runner) error {
+func (l *Load) sync(ctx, under context.Context, r ipc.Runner) error {
 	p := l.newPlace()
 	p.timed = true
 	for i := 0; i < l.Tasks && ctx.Err() == nil; i++ {
 		p.fill(i)
-		value, err := ipc.Do(context.WithoutCancel(ctx), r, p.task)
+		value, err := ipc.Do(under, r, p.task)
 		l.count(&p, value, err)
 	}
 	return nil
 }
 
-func (l *Load) pipelined(ctx context.Context, r ipc.Runner) error {
+func (l *Load) pipelined(ctx, under context.Context, r ipc.Runner) error {
 	places := min(mostTasks, max(leastMost, mostBytes/l.Payload), l.Tasks)
 	size := max(1, min(together, places/4))
 	l.freed = sync.NewCond(&l.mu)
@@ -117,7 +120,7 @@ func (l *Load) pipelined(ctx context.Context, r ipc.Runner) error {
 		n := min(size, l.Tasks-i)
 		g.fill(i, n)
 		var accepted int
-		accepted, refusal = ipc.SubmitAll(context.WithoutCancel(ctx), r, g.tasks[:n], g.done)
+		accepted, refusal = ipc.SubmitAll(under, r, g.tasks[:n], g.done)
 		g.over(n - accepted)
 		i += accepted
 	}

@@ -145,6 +145,32 @@ func TestAFailureInTheWarmUpEndsIt(t *testing.T) {
 	}
 }
 
+// hanging is a Runner whose first task fails; the others run until they are taken back.
+type hanging struct{ n atomic.Int64 }
+
+var errBroken = ipc.Errorf(ipc.KindCrash, "exit code 3")
+
+func (h *hanging) Submit(ctx context.Context, _ ipc.Task, done func(ipc.Outcome)) error {
+	if h.n.Add(1) == 1 {
+		go done(ipc.Outcome{Err: errBroken})
+	} else {
+		context.AfterFunc(ctx, func() { done(ipc.Outcome{Err: ipc.Errorf(ipc.KindCancelled, "taken back")}) })
+	}
+	return nil
+}
+
+// A worker that dies with every task takes as many restarts as there are tasks under way.
+func TestAFailureInTheWarmUpTakesBackWhatIsUnderWay(t *testing.T) {
+	target, err := ipc.Encode("echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &load.Load{Mode: load.Pipelined, Tasks: 10_000, Payload: 64, Target: target}
+	if err := l.Drive(t.Context(), &hanging{}); !errors.Is(err, errBroken) { // or this test does not end
+		t.Errorf("error %v, want %v", err, errBroken)
+	}
+}
+
 func TestARefusalIsTheError(t *testing.T) {
 	full := ipc.Errorf(ipc.KindQueueFull, "no more may wait")
 	for _, at := range []int64{1, 500} { // in the warm-up, and after it
