@@ -21,6 +21,8 @@ type Answer struct {
 	Value Raw    // nil when Err is set
 	Err   *Error // of kind task, unless the worker is one of ours and says input or timeout
 	Given bool   // the Value is the receiver's: the decoder has made a buffer for it alone, and forgotten that
+
+	room []byte // the buffer of a Value that is given
 }
 
 // DecoderConfig says what a Decoder reads. The zero value reads msgpack within the default limits, and drops text.
@@ -50,6 +52,7 @@ type Decoder struct {
 	pos     int    // what is before it has been handed out
 	small   []byte // the buffer of messages that are not large; buf is this one, or a large one
 	bulky   bool   // the last answer had a buffer of its own
+	spare   []byte // such a buffer, which has come back
 	largest int    // bytes of the largest message that has come whole
 	readErr error  // what Read gave with the last bytes, for when they are used up
 
@@ -120,7 +123,8 @@ func (d *Decoder) answer(a *Answer) error {
 	*a = Answer{Key: d.key}
 	value, fault := d.values[0], d.values[1]
 	if fault.IsNil() {
-		a.Value, a.Given = value, d.give()
+		a.Value, a.room = value, d.give()
+		a.Given = a.room != nil
 		return nil
 	}
 	if !value.IsNil() {
@@ -142,14 +146,24 @@ func (d *Decoder) Keep() {
 	d.parsed, d.arena = nil, nil
 }
 
+// Reuse takes the Value of an answer back, if it was given, and nobody has it any more: the next one as large is read to
+// where it is. So its memory need not be new, which means cleared.
+func (d *Decoder) Reuse(a *Answer) {
+	if a.Given && cap(a.room) <= largeBuffer {
+		d.spare = a.room[:0]
+	}
+}
+
 // give leaves the buffer to the value that was found, if that is most of it, and goes on in the small one.
-func (d *Decoder) give() bool {
+func (d *Decoder) give() (room []byte) {
 	d.bulky = d.cfg.Wire != JSON && cap(d.buf) > smallBuffer && len(d.values[0]) >= cap(d.buf)/2
 	if !d.bulky || len(d.unread()) > smallBuffer {
-		return false
+		d.spare = nil
+		return nil
 	}
+	room = d.buf
 	d.useSmall()
-	return true
+	return room
 }
 
 // useSmall goes on in the small buffer.
@@ -204,6 +218,7 @@ func (d *Decoder) fill(answer bool) error {
 	if d.bulky && len(d.buf) == 0 { // the next one may be large, too: read it to where it shall be
 		room = room[:min(len(room), peek)]
 	}
+	room = room[:min(len(room), mostRead)]
 	for range 100 {
 		n, err := d.r.Read(room)
 		if n < 0 || n > len(room) {
@@ -220,6 +235,9 @@ func (d *Decoder) fill(answer bool) error {
 	}
 	return io.ErrNoProgress
 }
+
+// mostRead is what is read at once: a pipe gives all that a read asks for before who waits to write to it goes on.
+const mostRead = 256 << 10
 
 // peek is what is read of a message where large ones come, before there is a buffer for it; and what a buffer that is made
 // for a message has beyond it.
@@ -243,11 +261,21 @@ func (d *Decoder) makeRoom() {
 	case cap(d.buf) == 0, cap(d.buf) > largeBuffer && len(rest) <= smallBuffer/2 && !grow:
 		d.useSmall()
 	case grow:
-		d.buf = append(make([]byte, 0, size), rest...)
+		d.buf = append(d.newBuffer(size), rest...)
 	case d.pos > 0:
 		d.buf = d.buf[:copy(d.buf, rest)]
 	}
 	d.pos = 0
+}
+
+// newBuffer is the spare one, if that is as large, or a new one.
+func (d *Decoder) newBuffer(size int) []byte {
+	spare := d.spare
+	d.spare = nil
+	if size <= cap(spare) && cap(spare) <= 2*size {
+		return spare
+	}
+	return make([]byte, 0, size)
 }
 
 // end says what it means that the input ends here.

@@ -150,6 +150,42 @@ func TestLargeAnswersAreGiven(t *testing.T) {
 	}
 }
 
+// TestALargeAnswerThatIsNotNeededMakesRoomForTheNext: once they come back, a row of large answers takes one buffer.
+func TestALargeAnswerThatIsNotNeededMakesRoomForTheNext(t *testing.T) {
+	const n, size = 20, 1 << 20
+	var b bytes.Buffer
+	e := NewEncoder(&b, Msgpack, Limits{})
+	for i := range n {
+		if err := errors.Join(e.Answer("k", encoded(t, bytes.Repeat([]byte{byte(i)}, size))), e.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(e.Answer("k", Raw{1}), e.Answer("k", encoded(t, make([]byte, size))), e.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	d := NewDecoder(&b, DecoderConfig{})
+	cost := allocated(func() {
+		for i := range n {
+			a, err := d.Answer()
+			if err != nil || !a.Given || bytes.Count(a.Value, []byte{byte(i)}) < size {
+				t.Fatalf("answer %d: given %v, %v", i, a.Given, err)
+			}
+			d.Reuse(&a)
+		}
+	})
+	if most := uint64(4 * size); cost > most { // as the buffer grew for the first
+		t.Errorf("%d answers of %d bytes allocated %d; want at most %d", n, size, cost, most)
+	}
+	small, err := d.Answer()
+	d.Reuse(&small)
+	if err != nil || small.Given || d.spare != nil {
+		t.Errorf("a small answer: given %v, %v; %d bytes are kept for large ones", small.Given, err, cap(d.spare))
+	}
+	if a, err := d.Answer(); err != nil || len(a.Value) < size {
+		t.Errorf("a large one after it: %d bytes, %v", len(a.Value), err)
+	}
+}
+
 // TestABufferIsMadeForWhatHasComeBefore: after one whole message of a size, a head that announces as much gets a buffer at
 // once; one that announces more does not.
 func TestABufferIsMadeForWhatHasComeBefore(t *testing.T) {

@@ -155,6 +155,9 @@ func (w *worker) answer(answers []heard) (err error) {
 		o := w.outcome(h)
 		if h.withdrawn = h.lent && w.owes(h.call, o); !h.withdrawn {
 			h.call.finish(o)
+			if h.call.bundle != nil {
+				w.in.Reuse(&h.answer) // it was lent until that was told
+			}
 		}
 	}
 	w.letGo(answers[:n])
