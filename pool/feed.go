@@ -160,11 +160,11 @@ func (w *worker) write() {
 }
 
 // smallTask is the size up to which a task is written by who has given it to the worker: its submitter, when the worker
-// is idle, or the reader.
+// is idle, or the reader. Where the pipes are wide that is so of any, for each thread more that takes part has to be woken.
 const smallTask = 4 << 10
 
-// send writes by itself what waits for the writer, as far as it is small and needs no waiting; the rest it leaves to the
-// writer. It says false when that is all.
+// send writes by itself what waits for the writer, as far as that needs no waiting; the rest it leaves to the writer. It
+// says false when that is all.
 func (w *worker) send() bool {
 	if w.out == nil || !w.writing.TryLock() {
 		w.wake()
@@ -181,6 +181,29 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 	if isClosed(w.gone) {
 		return false // what was sent has been counted
 	}
+	var err error
+	if w.out.Buffered() > 0 { // what was left goes first: what is behind it has not begun
+		err = w.flush(atOnce)
+	}
+	if err == nil {
+		calls := w.encodeSome(atOnce)
+		more = len(calls) > 0
+		err = w.flush(atOnce)
+		bundles(calls, func(b *bundle, n int) { b.release(w.pool, n) })
+	}
+	switch {
+	case err == nil:
+		return more
+	case atOnce && errors.Is(err, os.ErrDeadlineExceeded):
+		w.wake()
+	case !isClosed(w.gone):
+		w.fail(&writeError{err})
+	}
+	return false
+}
+
+// encodeSome gives the encoder what waits for the writer. It needs w.writing.
+func (w *worker) encodeSome(atOnce bool) []*call {
 	calls, cancel := w.nextCalls(atOnce)
 	if cancel != nil {
 		_ = w.out.Request(ipc.KeyCancel, cancelTarget, mustEncode(*cancel)) // it fits: the task has fitted
@@ -207,19 +230,8 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 			continue
 		}
 		c.mark = mark
-		more = true
 	}
-	err := w.flush(atOnce)
-	bundles(calls, func(b *bundle, n int) { b.release(w.pool, n) })
-	switch {
-	case err == nil:
-		return more
-	case atOnce && errors.Is(err, os.ErrDeadlineExceeded):
-		w.wake()
-	case !isClosed(w.gone):
-		w.fail(&writeError{err})
-	}
-	return false
+	return calls
 }
 
 // unreadTime is how often a write that waits is looked at.
@@ -230,26 +242,31 @@ const unreadTime = time.Second
 // does not read it would hold up the task behind that for ever, whose time has not begun: it is to be ended. It needs
 // w.writing.
 func (w *worker) flush(atOnce bool) error {
-	defer w.handBack()
 	w.sent.atOnce = atOnce
 	if !w.lender {
 		w.out.Keep()
 	}
 	if atOnce {
-		return w.out.Flush()
+		err := w.out.Flush()
+		if !errors.Is(err, os.ErrDeadlineExceeded) { // else the rest is written from where it is, too
+			w.handBack()
+		}
+		return err
 	}
+	defer w.handBack()
 	for {
 		w.lookIn(unreadTime)
 		if isClosed(w.gone) { // or that deadline took the place of the one that is to end this
 			return os.ErrDeadlineExceeded
 		}
+		before := w.sent.n
 		err := w.out.Flush()
 		if !errors.Is(err, os.ErrDeadlineExceeded) || isClosed(w.gone) {
 			return err
 		}
 		w.out.Keep() // somebody may wait to be told, and the worker may not be reading
 		w.handBack()
-		if w.answersAhead() {
+		if w.sent.n == before && w.answersAhead() {
 			w.fail(ipc.Errorf(ipc.KindProtocol, "it has answered what it has not read, and reads nothing more"))
 			return err
 		}
@@ -335,7 +352,7 @@ func (w *worker) nextCalls(atOnce bool) (calls []*call, cancel *string) {
 	calls = w.batch[:0]
 	for ; w.handed < w.flight.n; w.handed++ {
 		c := w.flight.at(w.handed)
-		if atOnce && c.size() > smallTask {
+		if atOnce && c.size() > smallTask && w.mostAhead.Load() == feedBytes {
 			w.wake()
 			break
 		}

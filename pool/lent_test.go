@@ -4,11 +4,15 @@ package pool_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -76,13 +80,13 @@ func playReluctant(args []string) {
 }
 
 // startReluctant returns a pool of one such worker and what opens its gate.
-func startReluctant(t *testing.T) (p *pool.Pool, open func()) {
+func startReluctant(t *testing.T, window int) (p *pool.Pool, open func()) {
 	t.Helper()
 	gate := filepath.Join(t.TempDir(), "gate")
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, _ = start(t, pool.Config{Workers: 1, Command: proctest.Command("reluctant", gate), Env: os.Environ()})
+	p, _ = start(t, pool.Config{Workers: 1, Command: proctest.Command("reluctant", gate), Env: os.Environ(), Window: window})
 	return p, func() {
 		if err := os.WriteFile(gate, nil, 0o600); err != nil {
 			t.Error(err)
@@ -105,30 +109,37 @@ func lentTask(t *testing.T, key string) (ipc.Task, []byte) {
 // TestBytesOfAWithdrawnTaskAreItsCallersAgain: its worker is not reading while it is withdrawn, and half of it is written.
 // What the caller does with its bytes from then on is not what the worker reads.
 func TestBytesOfAWithdrawnTaskAreItsCallersAgain(t *testing.T) {
-	p, open := startReluctant(t)
+	t.Run("its writer writes", func(t *testing.T) { withdrawHalfWritten(t, 0, 0) })
+	t.Run("its submitter writes, to wide pipes", func(t *testing.T) { withdrawHalfWritten(t, 0, 30_000) })
+	t.Run("its reader writes, to wide pipes", func(t *testing.T) { withdrawHalfWritten(t, 2, 30_000) })
+}
+
+func withdrawHalfWritten(t *testing.T, window, wide int) {
+	t.Helper()
+	p, open := startReluctant(t, window)
 	waitReady(t, p, 1)
-	for i := range 20 { // it is fed ahead after 16
-		if o := run(t, p, task(t, strconv.Itoa(i), "echo", i)); o.Err != nil {
+	for i := range 100 { // its pipes are wide after large ones, and it is fed ahead after many quick ones
+		if o := run(t, p, task(t, strconv.Itoa(i), "echo", strings.Repeat("x", wide*max(0, 3-i)))); o.Err != nil {
 			t.Fatal(o.Err)
 		}
 	}
 	large, args := lentTask(t, "large")
-	large.Deadline = 100 * time.Millisecond
-	outcomes := [2]chan ipc.Outcome{make(chan ipc.Outcome, 2), make(chan ipc.Outcome, 2)}
-	if n, err := p.SubmitAll(t.Context(), []ipc.Task{task(t, "head", "behind"), large}, func(i int, o ipc.Outcome) {
+	large.Deadline = 300 * time.Millisecond
+	outcomes := [3]chan ipc.Outcome{make(chan ipc.Outcome, 2), make(chan ipc.Outcome, 2), make(chan ipc.Outcome, 2)}
+	if n, err := p.SubmitAll(t.Context(), []ipc.Task{task(t, "first", "echo"), task(t, "head", "behind"), large}, func(i int, o ipc.Outcome) {
 		o.Value = bytes.Clone(o.Value)
 		outcomes[i] <- o
-	}); n != 2 || err != nil {
+	}); n != 3 || err != nil {
 		t.Fatalf("SubmitAll = %d, %v", n, err)
 	}
-	if o := <-outcomes[1]; ipc.KindOf(o.Err) != ipc.KindExpired {
+	if o := <-outcomes[2]; ipc.KindOf(o.Err) != ipc.KindExpired {
 		t.Fatalf("outcome = %+v, want expired", o)
 	}
 	for i := range args {
 		args[i] = 0xc1
 	}
 	open()
-	switch o := <-outcomes[0]; {
+	switch o := <-outcomes[1]; {
 	case o.Err == nil && o.Value.String() == `"nothing"`:
 		t.Skip("the worker was too slow to be fed ahead")
 	case o.Err != nil || o.Value.String() != "0":
@@ -138,7 +149,7 @@ func TestBytesOfAWithdrawnTaskAreItsCallersAgain(t *testing.T) {
 
 // TestAnAnswerBeforeItsRequestIsRead: the caller has it while the worker is not reading, and may use his bytes again.
 func TestAnAnswerBeforeItsRequestIsRead(t *testing.T) {
-	p, open := startReluctant(t)
+	p, open := startReluctant(t, 0)
 	if o := run(t, p, task(t, "k", "early")); o.Err != nil {
 		t.Fatal(o.Err)
 	}
@@ -152,5 +163,54 @@ func TestAnAnswerBeforeItsRequestIsRead(t *testing.T) {
 	open()
 	if o := run(t, p, task(t, "k", "changed")); o.Err != nil || o.Value.String() != "0" {
 		t.Errorf("outcome = %s, %v; want no bytes changed", o.Value, o.Err)
+	}
+}
+
+// TestLargeTasksComeBackWhole: pipelined through pipes that are wide by then, written by who reads, while some are
+// withdrawn; and each caller uses his bytes again as soon as he has an outcome.
+func TestLargeTasksComeBackWhole(t *testing.T) {
+	const callers, each, size = 6, 30, 1_200_000
+	p, _ := start(t, pool.Config{Workers: 1, Command: proctest.Command("echoer"), Env: os.Environ()})
+	var all sync.WaitGroup
+	var done atomic.Int32
+	for caller := range callers {
+		all.Go(func() {
+			one := task(t, "k"+strconv.Itoa(caller), "echo")
+			bytesOf := make([]byte, size)
+			for i := range each {
+				for k := range bytesOf {
+					bytesOf[k] = byte(i)
+				}
+				one.Args = append(ipc.Raw{0xc6, 0, 0x12, 0x4f, 0x80}, bytesOf...)
+				ctx, cancel := context.WithCancel(t.Context())
+				told := make(chan error, 1)
+				_, err := p.SubmitAll(ctx, []ipc.Task{one}, func(_ int, o ipc.Outcome) {
+					if o.Err == nil && (len(o.Value) != len(one.Args) || bytes.Count(o.Value, []byte{byte(i)}) < size) {
+						o.Err = errors.New("it came back as something else")
+					}
+					told <- o.Err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				if i%3 == 2 {
+					cancel()
+				}
+				switch err := <-told; {
+				case err == nil:
+					done.Add(1)
+				case i%3 != 2 || !errors.Is(err, ipc.ErrCancelled):
+					t.Errorf("task %d of %d: %v", i, caller, err)
+				}
+				cancel()
+				for k := range one.Args {
+					one.Args[k] = 0xc1
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := done.Load(); n < callers*each*2/3 {
+		t.Errorf("%d are done", n)
 	}
 }

@@ -131,6 +131,7 @@ func (w *worker) live() life {
 	writing.Wait()
 	w.writing.Lock() // a submitter may be about to write; it will find the pipe closed
 	sent := w.sent.n
+	w.handBack() // of a write that was left to the writer
 	w.writing.Unlock()
 	if w.pause(readDone, time.Second) {
 		w.onward <- false
