@@ -51,6 +51,7 @@ const (
 	rawEach     = "raw pipe, a write for each answer"
 	rawBlocking = "raw pipe, descriptors that block"
 	rawLarge    = "raw pipe of 1 MiB"
+	largeEach   = "raw pipe of 1 MiB, a write for each answer"
 	ours        = "**fandango**"
 	oursAgain   = "**fandango --idempotent**"
 	oursInC     = "**fandango, a worker in C**"
@@ -71,7 +72,7 @@ var (
 	others    = []string{erlang, netRPC, gRPC, submit, imap, node}
 	syncWho   = append([]string{raw, rawBlocking, ours, oursInC}, others...)
 	smallWho  = append([]string{raw, rawEach, ours, oursAgain, oursInC, imap64}, others...)
-	mediumWho = append([]string{raw, rawLarge, ours, oursAgain, imap64}, others...)
+	mediumWho = append([]string{raw, rawLarge, largeEach, ours, oursAgain, imap64}, others...)
 	largeWho  = append([]string{raw, rawLarge, ours}, others...)
 )
 

@@ -152,6 +152,8 @@ func (k *kit) command(who string, w work, tasks int) []string {
 		return append([]string{k.path("raw"), "-blocking"}, single...)
 	case rawLarge:
 		return append([]string{k.path("raw"), "-pipe", "1048576"}, single...)
+	case largeEach:
+		return append([]string{k.path("raw"), "-each", "-pipe", "1048576"}, single...)
 	case ours:
 		return bench
 	case oursAgain:
