@@ -123,6 +123,7 @@ func stopAll(timer *time.Timer, unhook func() bool) {
 // withdraw ends a call that has not begun; with evenRunning also one that has, together with its worker.
 func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 	p := c.pool
+	var writer *worker // it may be encoding the call
 	p.mu.Lock()
 	switch {
 	case c.state == callFinished:
@@ -137,6 +138,8 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 		return
 	case c.state == callWaiting:
 		p.waiting--
+	case c.written:
+		writer = c.on
 	}
 	c.state = callFinished // its place, in a queue or behind another one on a worker, is skipped when its turn comes
 	o := ipc.Outcome{Err: why, Attempts: int(c.attempts), Queued: c.waited()}
@@ -146,6 +149,9 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 		return
 	}
 	p.mu.Unlock()
+	if writer != nil {
+		writer.encoded() // its bytes are its caller's again
+	}
 	c.finish(o)
 }
 

@@ -204,6 +204,8 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 
 // encodeSome gives the encoder what waits for the writer. It needs w.writing.
 func (w *worker) encodeSome(atOnce bool) []*call {
+	w.encoding.Lock()
+	defer w.encoding.Unlock()
 	calls, cancel := w.nextCalls(atOnce)
 	if cancel != nil {
 		_ = w.out.Request(ipc.KeyCancel, cancelTarget, mustEncode(*cancel)) // it fits: the task has fitted
@@ -231,7 +233,16 @@ func (w *worker) encodeSome(atOnce bool) []*call {
 		}
 		c.mark = mark
 	}
+	if !w.lender {
+		w.out.Keep()
+	}
 	return calls
+}
+
+// encoded waits until the encoder has, of all calls that were taken by now, the bytes that are not lent to it.
+func (w *worker) encoded() {
+	w.encoding.Lock()
+	defer w.encoding.Unlock()
 }
 
 // unreadTime is how often a write that waits is looked at.
@@ -243,9 +254,6 @@ const unreadTime = time.Second
 // w.writing.
 func (w *worker) flush(atOnce bool) error {
 	w.sent.atOnce = atOnce
-	if !w.lender {
-		w.out.Keep()
-	}
 	if atOnce {
 		err := w.out.Flush()
 		if !errors.Is(err, os.ErrDeadlineExceeded) { // else the rest is written from where it is, too

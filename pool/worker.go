@@ -37,12 +37,13 @@ type worker struct {
 
 	patience *time.Timer // the watch's: how long it may take to end what it was asked to; nil: it was never asked
 
-	writing sync.Mutex // held by who writes to stdin: the writer, or the submitter of a small task
-	out     *ipc.Encoder
-	batch   []*call // for nextCalls, again and again
-	lent    []*call // those among them that the writer reads from where they are
-	lender  bool    // it may do so, as it can be called away
-	widened bool    // its pipes have been widened, or cannot be
+	writing  sync.Mutex // held by who writes to stdin: the writer, or the submitter of a small task
+	encoding sync.Mutex // and by him while he takes calls and encodes them; waits for nobody
+	out      *ipc.Encoder
+	batch    []*call // for nextCalls, again and again
+	lent     []*call // those among them that the writer reads from where they are
+	lender   bool    // it may do so, as it can be called away
+	widened  bool    // its pipes have been widened, or cannot be
 
 	bulky     atomic.Bool  // its traffic is large
 	mostAhead atomic.Int64 // bytes that it may be fed ahead
