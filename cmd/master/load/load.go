@@ -22,12 +22,13 @@ const (
 	Pipelined Mode = "pipelined" // as many as the bounds below allow
 )
 
-// What is under way at once, at most, when tasks are pipelined: many tasks, unless they are large.
+// What is under way at once, at most, when tasks are pipelined: many tasks, unless they are large. More bytes than a cache
+// holds would measure the memory.
 const (
 	mostTasks = 1 << 13
-	mostBytes = 64 << 20 // of arguments
-	leastMost = 16       // tasks, however large
-	together  = 256      // tasks that are submitted in one go
+	mostBytes = 8 << 20 // of arguments
+	leastMost = 16      // tasks, however large
+	together  = 256     // tasks that are submitted in one go
 )
 
 // timedEvery is how many pipelined tasks there are to one whose time is taken: two looks at the clock are a good part of
