@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/metrics"
 	"sync"
 	"syscall"
 	"testing"
@@ -182,6 +183,18 @@ func parkThreads(n int) {
 	there.Wait()
 	close(meet)
 	all.Wait()
+	// Go has others make threads for a thread that is locked, when they come to it: none may be on its way.
+	for late := time.Now().Add(30 * time.Second); ; <-time.After(time.Millisecond) {
+		made, err := os.ReadDir("/proc/self/task")
+		must(err)
+		wanted := []metrics.Sample{{Name: "/sched/threads/total:threads"}}
+		if metrics.Read(wanted); len(made) >= int(wanted[0].Value.Uint64()) {
+			return
+		}
+		if time.Now().After(late) {
+			must(fmt.Errorf("%d threads of %d have been made", len(made), wanted[0].Value.Uint64()))
+		}
+	}
 }
 
 // must ends a role that has failed.

@@ -151,9 +151,9 @@ func (g *cgroup) oom() bool {
 	return false
 }
 
-// removeTime is how long those that were killed may take to leave the group. One that the kernel holds does not leave it,
-// and nobody is to wait for that: the empty group is left then.
-const removeTime = 500 * time.Millisecond
+// removeTime is how long those that were killed may take to leave the group, on a machine that is busy. One that the kernel
+// holds does not leave it, and nobody is to wait for that: the empty group is left then.
+const removeTime = 5 * time.Second
 
 // remove removes the group, and those that a process in it has made.
 func (g *cgroup) remove() {
