@@ -346,9 +346,9 @@ var givenToAll = mustEncode(ipc.RequestOptions{All: true})
 // mayShare is the options of a request whose answer may share a write with others.
 var mayShare = mustEncode(ipc.RequestOptions{Batch: true})
 
-// nextCalls takes the calls that wait for the writer, and as many more as the worker may have; at once, only the small
-// ones in front. The key of a call that is to be cancelled goes before them: that one has been written, and those that
-// were not, may have its key.
+// nextCalls takes the calls that wait for the writer, and as many more as the worker may have; at once, only those in front
+// that may be written so. The key of a call that is to be cancelled goes before them: that one has been written, and those
+// that were not, may have its key.
 func (w *worker) nextCalls(atOnce bool) (calls []*call, cancel *string) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()

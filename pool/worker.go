@@ -37,7 +37,7 @@ type worker struct {
 
 	patience *time.Timer // the watch's: how long it may take to end what it was asked to; nil: it was never asked
 
-	writing  sync.Mutex // held by who writes to stdin: the writer, or the submitter of a small task
+	writing  sync.Mutex // held by who writes to stdin: the writer, a submitter or the reader; see send
 	encoding sync.Mutex // and by him while he takes calls and encodes them; waits for nobody
 	out      *ipc.Encoder
 	batch    []*call // for nextCalls, again and again

@@ -73,6 +73,7 @@ func (o *Output) Read(b []byte) (int, error) {
 	if hurry != nil {
 		return o.ReadNow(b)
 	}
+	o.into = nil // it may be somebody's for long
 	return o.n, o.err
 }
 
@@ -84,7 +85,8 @@ func (o *Output) look(bell uintptr) bool {
 	case o.on: // it rang for nothing
 		return false
 	}
-	runtime.Gosched()                                                // while this thread waits, it may keep one of the runtime's processors
+	// While this thread waits, it may keep one of the runtime's processors: what others have to do on it goes first.
+	runtime.Gosched()
 	here := [...]unix.PollFd{{Fd: int32(o.fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor
 	if _, _ = unix.Poll(here[:], moment); o.read() {
 		return true
@@ -128,6 +130,7 @@ func (o *Output) ReadNow(b []byte) (int, error) {
 	if closed := o.wait.Control(o.take); closed != nil {
 		return 0, io.EOF
 	}
+	o.into = nil
 	return o.n, o.err
 }
 
