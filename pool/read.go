@@ -98,9 +98,9 @@ func (w *worker) hear() error {
 	w.answers = append(w.answers, heard{answer: a})
 	for more := true; more; {
 		n := len(w.answers)
-		w.answers = append(w.answers, heard{})
-		if more, err = w.in.AnswerNow(&w.answers[n].answer); !more {
-			w.answers = w.answers[:n]
+		w.answers = append(w.answers, heard{})[:n] // room for one that is not heard yet: see oldest
+		if more, err = w.in.AnswerNow(&w.answers[:n+1][n].answer); more {
+			w.answers = w.answers[:n+1]
 		}
 	}
 	if wrong := w.answer(w.answers); wrong != nil {
