@@ -172,11 +172,11 @@ func (c *call) begin(w *worker) {
 		return
 	}
 	now := time.Now()
-	attempt, left, r := c.attempts, newClock(now, timeout), c.more()
+	p, attempt, left, r := c.pool, c.attempts, newClock(now, timeout), c.more()
 	r.clock = time.AfterFunc(left.wait(now), func() {
-		c.pool.mu.Lock()
-		defer c.pool.mu.Unlock()
-		// Without a clock the run is over, though the call may not have gone back to the queue yet; or may be another one.
+		p.mu.Lock() // not c.pool's: c may be nobody's call by now, or another one
+		defer p.mu.Unlock()
+		// Without a clock the run is over, though the call may not have gone back to the queue yet.
 		if r.clock == nil || c.state != callRunning || c.on != w || c.attempts != attempt || c.fate != nil {
 			return
 		}

@@ -1,0 +1,35 @@
+package pool
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fandango/ipc"
+)
+
+// TestLookAtATimeoutMeetsACallThatIsUsedAgain: a look begins in the moment in which the answer comes, and finds that the
+// call is nobody's any more. The race detector sees it where the call is read before it is known whose it is.
+func TestLookAtATimeoutMeetsACallThatIsUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{made: time.Now(), cfg: Config{Event: func(Event) {}}}
+		w := &worker{pool: p, slot: &slot{pool: p}}
+		b := &bundle{done: func(int, ipc.Outcome) {}}
+		b.held.Store(1)
+		c := &b.few[0]
+		c.pool, c.bundle, c.task = p, b, ipc.Task{Key: "k", Options: ipc.Options{Timeout: lookTime}}
+		p.mu.Lock()
+		w.assign(c)
+		c.written = true
+		w.beginHead()
+		time.Sleep(lookTime) // in the bubble: the look is on its way, or waits for the mutex
+		w.match([]heard{{answer: ipc.Answer{Key: []byte("k")}}})
+		p.mu.Unlock()
+		c.finish(ipc.Outcome{})
+		b.release(p, 1)
+		synctest.Wait()
+		if c.fate != nil {
+			t.Errorf("the call that nobody has was to end: %v", c.fate)
+		}
+	})
+}
