@@ -30,8 +30,9 @@ func (p *Pool) Do(ctx context.Context, t ipc.Task) (ipc.Raw, error) {
 // attend writes c, which is all that the worker has, and reads until it has its outcome, or there is nothing to read any
 // more. The caller of Do alone comes here, when the reader rests.
 func (w *worker) attend(c *call) {
-	// What the worker has written while nobody read answers nothing: c has not been given to it yet.
-	w.source.now = true
+	// What the worker has written while nobody read answers nothing: c has not been given to it yet. That is what its pipe
+	// holds, at most: one that goes on writing must not keep c from being written.
+	w.source.now, w.source.left = true, int(w.mostAhead.Load())
 	err := w.hear()
 	w.source.now = false
 	on := err == nil || errors.Is(err, os.ErrDeadlineExceeded)

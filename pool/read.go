@@ -245,13 +245,19 @@ func (w *worker) match(answers []heard) (n int) {
 
 // source is what a worker writes.
 type source struct {
-	out *proc.Output
-	now bool // read what is there, and do not wait
+	out  *proc.Output
+	now  bool // read what is there, and do not wait;
+	left int  // so many bytes at most
 }
 
 func (s *source) Read(b []byte) (int, error) {
-	if s.now {
-		return s.out.ReadNow(b)
+	if !s.now {
+		return s.out.Read(b)
 	}
-	return s.out.Read(b)
+	if b = b[:min(len(b), s.left)]; len(b) == 0 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	n, err := s.out.ReadNow(b)
+	s.left -= n
+	return n, err
 }
