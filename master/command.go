@@ -70,34 +70,27 @@ func (c *core) release(e *epoch, verdict error, fx *effects) {
 	e.orders = nil
 }
 
-// countermand takes back a Command that waits, and says for which keys. It returns false when it waits no longer.
-func (c *core) countermand(o *order) (keys []string, ok bool) {
+// countermand takes back a Command that waits, and returns the epoch that it waits for; nil when it waits no longer.
+func (c *core) countermand(o *order) *epoch {
 	e := o.epoch
-	if e == nil {
-		return nil, false
+	if e != nil {
+		o.epoch = nil
+		c.orders--
+		e.orders = slices.DeleteFunc(e.orders, func(x *order) bool { return x == o })
 	}
-	o.epoch = nil
-	c.orders--
-	e.orders = slices.DeleteFunc(e.orders, func(x *order) bool { return x == o })
-	for row := range c.rows.all {
-		if row.owes(e) {
-			keys = append(keys, row.key)
-		}
-	}
-	slices.Sort(keys)
-	return keys, true
+	return e
 }
 
-// owes reports whether a send of an epoch, or of an older one, has no outcome.
-func (row *row) owes(e *epoch) bool {
+// appendKey appends the key of a row that has a send of an epoch, or of an older one, without an outcome.
+func (e *epoch) appendKey(_ *core, keys []string, row *row, _ time.Time) []string {
 	for r := range row.runs {
 		for w := range r.waiters.all {
 			if w.entry == nil && w.epoch.number <= e.number {
-				return true
+				return append(keys, row.key)
 			}
 		}
 	}
-	return false
+	return keys
 }
 
 // Command runs target with args when every Send that was accepted before it has its outcome, and returns the result.
@@ -136,11 +129,16 @@ func (m *Master) wait(ctx context.Context, o *order, name string) error {
 	case <-ctx.Done():
 	}
 	m.mu.Lock()
-	keys, waits := m.core.countermand(o)
+	e := m.core.countermand(o)
 	m.mu.Unlock()
-	if !waits {
+	if e == nil {
 		return <-o.released // it came in the same moment
 	}
+	var keys []string
+	for part := range gather(m, e.appendKey) {
+		keys = append(keys, part...)
+	}
+	slices.Sort(keys)
 	return ipc.Errorf(ipc.KindCancelled, "command %s: waited for %s: %w", name, some(keys), context.Cause(ctx))
 }
 

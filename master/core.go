@@ -503,7 +503,8 @@ func (c *core) leave(w *waiter, err error, cancel bool, now time.Time, fx *effec
 	}
 }
 
-// withdraw lets all leave whose context has ended.
+// withdraw lets all leave whose context has ended. It is not done in parts: of those who wait behind each other for one
+// key, no run may begin because the one before it was cancelled.
 func (c *core) withdraw(g *watch, cause error, now time.Time, fx *effects) {
 	for w := range g.waiters.all {
 		c.leave(w, ipc.Errorf(ipc.KindCancelled, "key %s: %w", quote(w.run.row.key), cause), true, now, fx)

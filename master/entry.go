@@ -106,6 +106,15 @@ type pause struct {
 	until time.Time // zero: until resumed
 }
 
+// pauseFor is a pause that begins now; until it is resumed when d is 0.
+func pauseFor(d time.Duration, now time.Time) pause {
+	p := pause{on: true}
+	if d > 0 {
+		p.until = now.Add(d)
+	}
+	return p
+}
+
 func (p pause) holds(now time.Time) bool { return p.on && (p.until.IsZero() || now.Before(p.until)) }
 
 // end is when a pause that is resumed now has ended: it may have done so by itself before.
@@ -312,70 +321,77 @@ func (m *Master) Pause(d time.Duration, keys ...string) error {
 	if d < 0 {
 		return ipc.Errorf(ipc.KindInput, "a pause must not be negative, as %v is; 0 means until resumed", d)
 	}
-	return m.choose(keys, func(c *core, chosen []*row, now time.Time, fx *effects) { c.hold(d, chosen, now, fx) })
+	if len(keys) == 0 {
+		m.do(func(c *core, now time.Time, _ *effects) { c.hold(d, now) }) // from now on nothing begins
+		m.each((*core).rearrange)
+		return nil
+	}
+	return m.choose(keys, func(c *core, row *row, now time.Time, fx *effects) { c.holdOne(row, d, now, fx) })
 }
 
 // Resume ends the pause of some keys; when none is named, every pause. A key that was due meanwhile runs once. A pause of
 // all is not ended for single keys. Its error is of kind input: a key that was not added; nothing is resumed then.
 func (m *Master) Resume(keys ...string) error {
-	return m.choose(keys, (*core).resume)
+	if len(keys) == 0 {
+		m.do(func(c *core, now time.Time, _ *effects) { c.resume(now) })
+		m.each((*core).resumeOne)
+		return nil
+	}
+	return m.choose(keys, (*core).resumeOne)
 }
 
-// choose finds the entries of some keys and does something with them; with none, when no key is named.
-func (m *Master) choose(keys []string, do func(c *core, chosen []*row, now time.Time, fx *effects)) error {
-	var fx effects
-	now := m.lock()
-	defer m.unlock(&fx)
-	var chosen []*row
+// choose does something with the entries of some keys, if they all have one.
+func (m *Master) choose(keys []string, do func(c *core, row *row, now time.Time, fx *effects)) error {
 	var unknown []string
-	for _, key := range keys {
-		if row := m.core.rows.get(key); row == nil || row.entry == nil {
+	m.eachOf(background, keys, func(c *core, key string, _ time.Time, _ *effects) {
+		if c.added(key) == nil {
 			unknown = append(unknown, quote(key))
-		} else {
-			chosen = append(chosen, row)
 		}
-	}
+	})
 	if unknown != nil {
 		return &ipc.Error{Kind: ipc.KindInput, Message: "not added: " + strings.Join(unknown, ", "), Cause: ErrNoKey}
 	}
-	do(&m.core, chosen, now, &fx)
+	m.eachOf(background, keys, func(c *core, key string, now time.Time, fx *effects) {
+		if row := c.added(key); row != nil { // it may have been popped since then
+			do(c, row, now, fx)
+		}
+	})
 	return nil
 }
 
-// hold pauses some entries, or all when none is chosen.
-func (c *core) hold(d time.Duration, chosen []*row, now time.Time, fx *effects) {
-	p := pause{on: true}
-	if d > 0 {
-		p.until = now.Add(d)
+// added returns the row of a key that has an entry; nil when there is none.
+func (c *core) added(key string) *row {
+	if row := c.rows.get(key); row != nil && row.entry != nil {
+		return row
 	}
-	for _, row := range chosen {
-		if row.entry.rare == nil {
-			row.entry.rare = &rare{}
-		}
-		row.entry.rare.pause = p
-	}
-	if len(chosen) == 0 {
-		c.pause = p
-	}
-	c.rearrange(chosen, now, fx)
+	return nil
 }
 
-// resume ends the pause of some entries, or every pause when none is chosen.
-func (c *core) resume(chosen []*row, now time.Time, fx *effects) {
-	for _, row := range chosen {
+// hold pauses all entries. The caller has each rearranged.
+func (c *core) hold(d time.Duration, now time.Time) { c.pause = pauseFor(d, now) }
+
+// holdOne pauses one entry.
+func (c *core) holdOne(row *row, d time.Duration, now time.Time, fx *effects) {
+	if row.entry.rare == nil {
+		row.entry.rare = &rare{}
+	}
+	row.entry.rare.pause = pauseFor(d, now)
+	c.rearrange(row, now, fx)
+}
+
+// resume ends the pause of all entries. The caller has each resumed.
+func (c *core) resume(now time.Time) {
+	if c.pause.on {
+		c.pause, c.resumed = pause{}, c.pause.end(now)
+	}
+}
+
+// resumeOne ends the pause that an entry has of its own.
+func (c *core) resumeOne(row *row, now time.Time, fx *effects) {
+	if row.entry != nil {
 		row.entry.resume(now)
+		c.rearrange(row, now, fx)
 	}
-	if len(chosen) == 0 {
-		if c.pause.on {
-			c.pause, c.resumed = pause{}, c.pause.end(now)
-		}
-		for row := range c.rows.all {
-			if row.entry != nil {
-				row.entry.resume(now)
-			}
-		}
-	}
-	c.rearrange(chosen, now, fx)
 }
 
 func (e *entry) resume(now time.Time) {
@@ -392,20 +408,11 @@ func (e *entry) pausing() (p pause) {
 	return p
 }
 
-// rearrange sets the timers of some entries, or of all when none is chosen, after a change of their pauses.
-func (c *core) rearrange(chosen []*row, now time.Time, fx *effects) {
-	for _, row := range chosen {
+// rearrange sets the timer of an entry after a change of its pauses, and tells who watches it.
+func (c *core) rearrange(row *row, now time.Time, fx *effects) {
+	if row.entry != nil {
 		row.ring(c, now, fx)
 		c.notice(row, now)
-	}
-	if len(chosen) > 0 {
-		return
-	}
-	for row := range c.rows.all {
-		if row.entry != nil {
-			row.ring(c, now, fx)
-			c.notice(row, now)
-		}
 	}
 }
 

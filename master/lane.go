@@ -70,7 +70,7 @@ func (c *core) take(h *hand, now time.Time) (w *waiter) {
 	if row.queued == w {
 		row.queued = nil
 	}
-	h.row, h.at, h.since, h.told = row, w, now, false
+	row.hand, h.row, h.at, h.since, h.told = h, row, w, now, false
 	c.seeking--
 	if !c.slowSet {
 		c.slowSet = true
@@ -86,7 +86,7 @@ func (c *core) returned(h *hand, now time.Time, fx *effects) {
 		c.stats.Slow++
 		fx.events = append(fx.events, Slow{Key: row.key, For: took})
 	}
-	h.row, h.at = nil, nil
+	row.hand, h.row, h.at = nil, nil, nil
 	c.seeking++
 	c.told(w, row, func() time.Time { return now }, fx)
 }

@@ -844,7 +844,7 @@ func (x *twin) due() (id schedule.ID, first *bell) {
 }
 
 // chosen draws the entry of a key, or none for all.
-func (x *twin) chosen(t *rapid.T) (pause *modelPause, chosen []*row) {
+func (x *twin) chosen(t *rapid.T) (pause *modelPause, chosen *row) {
 	key := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "key")
 	if key == "" {
 		return &x.m.modelPause, nil
@@ -853,7 +853,7 @@ func (x *twin) chosen(t *rapid.T) (pause *modelPause, chosen []*row) {
 	if one == nil || one.entry == nil {
 		t.Skip()
 	}
-	return &x.m.key(key).modelPause, []*row{one}
+	return &x.m.key(key).modelPause, one
 }
 
 func (x *twin) pause(t *rapid.T) {
@@ -861,7 +861,7 @@ func (x *twin) pause(t *rapid.T) {
 	d := time.Duration(rapid.IntRange(0, 5).Draw(t, "s")) * time.Second
 	var fx effects
 	pause.hold(d, x.now)
-	x.c.hold(d, chosen, x.now, &fx)
+	x.c.pauseSome(d, chosen, x.now, &fx)
 	x.learn()
 	x.after(&fx)
 }
@@ -875,7 +875,7 @@ func (x *twin) resume(t *rapid.T) {
 		}
 	}
 	var fx effects
-	x.c.resume(chosen, x.now, &fx)
+	x.c.resumeSome(chosen, x.now, &fx)
 	x.learn()
 	x.after(&fx)
 }
@@ -897,4 +897,28 @@ func (x *twin) close(t *rapid.T) {
 	var fx effects
 	x.c.close(x.now, &fx)
 	x.after(&fx)
+}
+
+// pauseSome is a Pause of a row, or of all.
+func (c *core) pauseSome(d time.Duration, one *row, now time.Time, fx *effects) {
+	if one != nil {
+		c.holdOne(one, d, now, fx)
+		return
+	}
+	c.hold(d, now)
+	for row := range c.rows.all {
+		c.rearrange(row, now, fx)
+	}
+}
+
+// resumeSome is a Resume of a row, or of all.
+func (c *core) resumeSome(one *row, now time.Time, fx *effects) {
+	if one != nil {
+		c.resumeOne(one, now, fx)
+		return
+	}
+	c.resume(now)
+	for row := range c.rows.all {
+		c.resumeOne(row, now, fx)
+	}
 }

@@ -33,6 +33,7 @@ type traffic struct {
 	undelivered int32         // in out, or being called
 	held        bool          // it is in core.speak, or a hand is at it
 	lent        bool          // room has a run
+	hand        *hand         // that is in a callback of it; nil: none is
 	turn        node[*row]    // in core.speak
 
 	pending *waiter // the entry's run that has no outcome

@@ -378,17 +378,17 @@ func (x *world) do(a act) {
 		x.c.clear(x.c.rows.get(sides[a-actPopA]), "popped", x.now, &fx)
 	case actPauseAll:
 		x.pauses++
-		x.c.hold(0, nil, x.now, &fx)
+		x.c.pauseSome(0, nil, x.now, &fx)
 	case actPauseFor:
 		x.pauses++
-		x.c.hold(3*time.Second, nil, x.now, &fx)
+		x.c.pauseSome(3*time.Second, nil, x.now, &fx)
 	case actPauseKey:
 		x.pauses++
-		x.c.hold(0, []*row{x.entry()}, x.now, &fx)
+		x.c.pauseSome(0, x.entry(), x.now, &fx)
 	case actResume:
-		x.c.resume(nil, x.now, &fx)
+		x.c.resumeSome(nil, x.now, &fx)
 	case actResumeKey:
-		x.c.resume([]*row{x.entry()}, x.now, &fx)
+		x.c.resumeSome(x.entry(), x.now, &fx)
 	case actCancel:
 		x.cancels++
 		x.over = true

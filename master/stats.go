@@ -60,32 +60,33 @@ type Callback struct {
 	Running     time.Duration // how long the callback that runs now has been running; 0: none does
 }
 
-// Callbacks returns the callback table, sorted by key.
+// Callbacks returns the callback table, sorted by key. It is looked at as [Master.All] looks at the data table: each
+// Callback is of a moment of its own.
 func (m *Master) Callbacks() []Callback {
-	now := m.lock()
 	var table []Callback
-	running := map[*row]time.Duration{}
-	for h := range m.core.hands.all {
-		if h.row != nil {
-			running[h.row] = max(now.Sub(h.since), 1)
-		}
+	for part := range gather(m, appendCallback) {
+		table = append(table, part...)
 	}
-	for row := range m.core.rows.all {
-		b := Callback{Key: row.key, Undelivered: int(row.undelivered), Running: running[row]}
-		b.Entry = row.entry != nil && row.entry.then != nil
-		for r := range row.runs {
-			for w := range r.waiters.all {
-				if w.entry == nil {
-					b.Waiting++
-				}
+	slices.SortFunc(table, func(a, b Callback) int { return cmp.Compare(a.Key, b.Key) })
+	return table
+}
+
+func appendCallback(_ *core, table []Callback, row *row, now time.Time) []Callback {
+	b := Callback{Key: row.key, Undelivered: int(row.undelivered)}
+	b.Entry = row.entry != nil && row.entry.then != nil
+	if row.hand != nil {
+		b.Running = max(now.Sub(row.hand.since), 1)
+	}
+	for r := range row.runs {
+		for w := range r.waiters.all {
+			if w.entry == nil {
+				b.Waiting++
 			}
 		}
-		if b.Entry || b.Waiting+b.Undelivered > 0 {
-			table = append(table, b)
-		}
 	}
-	m.mu.Unlock()
-	slices.SortFunc(table, func(a, b Callback) int { return cmp.Compare(a.Key, b.Key) })
+	if b.Entry || b.Waiting+b.Undelivered > 0 {
+		table = append(table, b)
+	}
 	return table
 }
 

@@ -242,56 +242,37 @@ func (m *Master) Value(key string) (Value, bool) {
 // is to be read once.
 //
 // The loop may call any method of the master, and take its time. It can be ranged over more than once, also at the same
-// time. See [Master.Values] for one moment and an order, and [Master.Watch] for the changes.
+// time. See [Master.Values] for an order, and [Master.Watch] for the changes.
 func (m *Master) All() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
-		var part []Value
-		for at, more := uint64(0), true; more; {
-			part, at = m.part(part[:0], at)
-			more = at != 0
-			giveWay()
+		for part := range gather(m, appendValue) {
 			for _, v := range part {
 				if !yield(v) {
 					return
 				}
 			}
-			clear(part) // what is gone from the table need not stay here
 		}
 	}
 }
 
-// part appends a part of the data table.
-func (m *Master) part(values []Value, at uint64) ([]Value, uint64) {
-	now := m.lock()
-	defer m.mu.Unlock()
-	at = m.core.scan(at, func(row *row) { values = append(values, m.core.look(row, now)) })
-	return values, at
-}
-
-// Values looks at the whole data table at one moment, sorted by key. Of a large one, [Master.All] is kinder to others.
+// Values is a copy of the data table, sorted by key. It is taken as [Master.All] goes through the table: each Value is of a
+// moment of its own, between the call and its return.
 func (m *Master) Values() []Value {
-	now := m.lock()
-	values := make([]Value, 0, m.core.rows.len())
-	for row := range m.core.rows.all {
-		if row.kept() {
-			values = append(values, m.core.look(row, now))
-		}
+	var values []Value
+	for part := range gather(m, appendValue) {
+		values = append(values, part...)
 	}
-	m.mu.Unlock()
 	slices.SortFunc(values, func(a, b Value) int { return cmp.Compare(a.Key, b.Key) })
 	return values
 }
 
-// Keys returns the keys of the data table, sorted: what was added, and what was sent with Keep.
-func (m *Master) Keys() []string {
-	m.mu.Lock()
-	keys := make([]string, 0, m.core.rows.len())
-	for row := range m.core.rows.all {
-		if row.kept() {
-			keys = append(keys, row.key)
-		}
+func appendValue(c *core, values []Value, row *row, now time.Time) []Value {
+	if row.kept() {
+		values = append(values, c.look(row, now))
 	}
-	m.mu.Unlock()
-	slices.Sort(keys)
-	return keys
+	return values
 }
+
+// Keys returns the keys of the data table, sorted: what was added, and what was sent with Keep. A key that comes or goes
+// meanwhile may be among them or not.
+func (m *Master) Keys() []string { return m.keys(background) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
@@ -84,7 +83,7 @@ func (m *Master) Watch(ctx context.Context, keys ...string) iter.Seq[Value] {
 // long; what changes before its turn comes, or is new, is looked at in the end.
 func (m *Master) enrol(ctx context.Context, v *view) {
 	if v.keys != nil {
-		m.inParts(ctx, v.keys, func(c *core, key string, now time.Time) {
+		m.eachOf(ctx, v.keys, func(c *core, key string, now time.Time, _ *effects) {
 			c.viewKey[key] = append(c.viewKey[key], v)
 			c.show(v, key, now)
 		})
@@ -94,70 +93,36 @@ func (m *Master) enrol(ctx context.Context, v *view) {
 	m.core.viewAll = append(m.core.viewAll, v)
 	v.unsure = map[string]struct{}{}
 	m.mu.Unlock()
-	show := func(c *core, key string, now time.Time) { c.show(v, key, now) }
+	show := func(c *core, key string, now time.Time, _ *effects) { c.show(v, key, now) }
 	keys := m.keys(ctx)
 	marks := make(map[string]*mark, len(keys)) // it takes long to grow
 	m.mu.Lock()
 	v.marks = marks
 	m.mu.Unlock()
-	m.inParts(ctx, keys, show)
+	m.eachOf(ctx, keys, show)
 	m.mu.Lock()
 	left := v.unsure
 	v.unsure = nil // from now on, what changes is told
 	m.mu.Unlock()
-	m.inParts(ctx, slices.Sorted(maps.Keys(left)), show)
+	m.eachOf(ctx, slices.Sorted(maps.Keys(left)), show)
 }
 
 // keys are those of the data table, sorted: each that is there from the beginning to the end.
 func (m *Master) keys(ctx context.Context) (keys []string) {
-	var part []string
-	for at, more := uint64(0), true; more && ctx.Err() == nil; more = at != 0 {
-		part = part[:0]
-		m.mu.Lock()
-		at = m.core.scan(at, func(row *row) { part = append(part, row.key) })
-		m.mu.Unlock()
-		giveWay()
-		keys = append(keys, part...) // which takes long when it grows
+	for part := range gather(m, appendKey) {
+		if keys = append(keys, part...); ctx.Err() != nil {
+			break
+		}
 	}
 	slices.Sort(keys)
 	return keys
 }
 
-// partLength is how many keys, or chains of the index, which have a row or so each, are seen to while nobody else is.
-const partLength = 128
-
-// giveWay lets those be first who wait for the mutex. It is called without it, and often, by whoever takes it again and
-// again: so he is not interrupted, and does not wait for the garbage collector, while he has it.
-func giveWay() { runtime.Gosched() }
-
-// scan ranges over a part of the data table, from at on. It returns where the next one begins, or 0: there is none.
-func (c *core) scan(at uint64, yield func(*row)) (next uint64) {
-	kept := func(row *row) {
-		if row.kept() {
-			yield(row)
-		}
+func appendKey(_ *core, keys []string, row *row, _ time.Time) []string {
+	if row.kept() {
+		keys = append(keys, row.key)
 	}
-	for range partLength {
-		if at = c.rows.scan(at, kept); at == 0 {
-			break
-		}
-	}
-	return at
-}
-
-// inParts does something with each key, until ctx ends.
-func (m *Master) inParts(ctx context.Context, keys []string, do func(c *core, key string, now time.Time)) {
-	for part := range slices.Chunk(keys, partLength) {
-		if ctx.Err() != nil {
-			return
-		}
-		now := m.lock()
-		for _, key := range part {
-			do(&m.core, key, now)
-		}
-		m.mu.Unlock()
-		giveWay()
-	}
+	return keys
 }
 
 // show tells a view of a key, if it is in the table.
@@ -186,13 +151,13 @@ func (m *Master) dismiss(ctx context.Context, v *view) {
 	m.mu.Lock()
 	m.core.viewAll = slices.DeleteFunc(m.core.viewAll, func(x *view) bool { return x == v })
 	m.mu.Unlock()
-	overlook := func(c *core, key string, _ time.Time) { c.overlook(v, key) }
+	overlook := func(c *core, key string, _ time.Time, _ *effects) { c.overlook(v, key) }
 	if v.keys != nil {
-		m.inParts(ctx, v.keys, overlook)
+		m.eachOf(ctx, v.keys, overlook)
 		return
 	}
-	m.inParts(ctx, slices.Collect(maps.Keys(v.marks)), overlook) // nobody else has v now
-	m.inParts(ctx, slices.Collect(maps.Keys(v.unsure)), overlook)
+	m.eachOf(ctx, slices.Collect(maps.Keys(v.marks)), overlook) // nobody else has v now
+	m.eachOf(ctx, slices.Collect(maps.Keys(v.unsure)), overlook)
 }
 
 // overlook ends a view of a key.
