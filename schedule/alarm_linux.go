@@ -68,7 +68,6 @@ func (s *fileSleeper) wait(d time.Duration) {
 		s.rings = until.Add(-early)
 	}
 	if d > 0 {
-		s.set(d)
 		_ = s.conn.Read(s.rung) // which reads nothing: the next set takes away what there would be
 	}
 	if !s.woken.Swap(false) {
@@ -76,8 +75,16 @@ func (s *fileSleeper) wait(d time.Duration) {
 	}
 }
 
-// rung reports whether the timer has, and not only for the wait before.
-func (s *fileSleeper) rung(uintptr) bool { return s.woken.Load() || !time.Now().Before(s.rings) }
+// rung reports whether the wait is over. If not, the timer is set to its end: for the first time, or once more, as it has
+// rung for the wait before, or for a wake that this wait or the one before has seen already.
+func (s *fileSleeper) rung(uintptr) bool {
+	left := time.Until(s.rings)
+	if left <= 0 || s.woken.Load() {
+		return true
+	}
+	s.set(left)
+	return s.woken.Load() // a wake may have come before the set, which has then taken its ring away
+}
 
 // set lets the timer ring after d, in place of what it was set to. When it is closed, nothing happens.
 func (s *fileSleeper) set(d time.Duration) {
