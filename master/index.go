@@ -10,30 +10,34 @@ import (
 // where it costs a map, which holds it once more and may have half of its slots free, 35 to 56. The zero index is empty.
 type index struct {
 	seed   maphash.Seed
-	chains []*row
-	mask   uint64 // for the place of a key: the smallest 2ⁿ−1 that is not below len(chains)−1
+	pages  []*[pageLength]*row // of chains
+	chains uint64              // how many there are
+	mask   uint64              // for the place of a key: the smallest 2ⁿ−1 that is not below chains−1
 	rows   int
 }
 
-func (x *index) len() int { return x.rows }
+// pageLength is how many chains get their memory together: little enough that it takes no time.
+const pageLength = 512
 
-// place says in which chain a key is, when it is anywhere.
-func (x *index) place(key string) uint64 { return x.chain(maphash.String(x.seed, key)) }
+// chain is the one in which a key is, when it is anywhere.
+func (x *index) chain(key string) **row { return x.chainOf(maphash.String(x.seed, key)) }
 
-func (x *index) chain(hash uint64) uint64 {
+func (x *index) chainOf(hash uint64) **row {
 	i := hash & x.mask
-	if i >= uint64(len(x.chains)) {
+	if i >= x.chains {
 		i &= x.mask >> 1 // the chain that this one will be split from
 	}
-	return i
+	return x.at(i)
 }
+
+func (x *index) at(i uint64) **row { return &x.pages[i/pageLength][i%pageLength] }
 
 // get returns the row of a key; nil: there is none.
 func (x *index) get(key string) *row {
 	if x.rows == 0 {
 		return nil
 	}
-	row := x.chains[x.place(key)]
+	row := *x.chain(key)
 	for row != nil && row.key != key {
 		row = row.next
 	}
@@ -43,21 +47,24 @@ func (x *index) get(key string) *row {
 // add puts in a row whose key has none.
 func (x *index) add(row *row) {
 	x.rows++
-	if x.rows > len(x.chains) {
+	if x.rows > int(x.chains) { //nolint:gosec // they fit into memory
 		x.grow()
 	}
 	x.push(row)
 }
 
 func (x *index) push(row *row) {
-	i := x.place(row.key)
-	row.next, x.chains[i] = x.chains[i], row
+	chain := x.chain(row.key)
+	row.next, *chain = *chain, row
 }
 
 // grow adds a chain, and splits the one whose keys may belong there.
 func (x *index) grow() {
-	n := uint64(len(x.chains))
-	x.chains = append(x.chains, nil)
+	n := x.chains
+	if n%pageLength == 0 {
+		x.pages = append(x.pages, &[pageLength]*row{})
+	}
+	x.chains++
 	switch {
 	case n == 0:
 		x.seed = maphash.MakeSeed()
@@ -65,9 +72,9 @@ func (x *index) grow() {
 	case n > x.mask:
 		x.mask = x.mask<<1 | 1
 	}
-	from := n & (x.mask >> 1)
-	row := x.chains[from]
-	x.chains[from] = nil
+	from := x.at(n & (x.mask >> 1))
+	row := *from
+	*from = nil
 	for row != nil {
 		next := row.next
 		x.push(row)
@@ -80,7 +87,7 @@ func (x *index) remove(row *row) {
 	if x.rows == 0 {
 		return
 	}
-	for at := &x.chains[x.place(row.key)]; *at != nil; at = &(*at).next {
+	for at := x.chain(row.key); *at != nil; at = &(*at).next {
 		if *at == row {
 			*at, row.next = row.next, nil
 			x.rows--
@@ -91,8 +98,8 @@ func (x *index) remove(row *row) {
 
 // all ranges over the rows, in no order; the one at hand may be removed.
 func (x *index) all(yield func(*row) bool) {
-	for _, row := range x.chains {
-		for row != nil {
+	for i := range x.chains {
+		for row := *x.at(i); row != nil; {
 			next := row.next
 			if !yield(row) {
 				return
@@ -113,11 +120,11 @@ func (x *index) scan(at uint64, yield func(*row)) (next uint64) {
 		return 0
 	}
 	hash := bits.Reverse64(at)
-	for row := x.chains[x.chain(hash)]; row != nil; row = row.next {
+	for row := *x.chainOf(hash); row != nil; row = row.next {
 		yield(row)
 	}
 	low := bits.Len64(x.mask) // so many bits say which chain it is; one less, when it will be split in this round
-	if hash&x.mask|(x.mask>>1+1) >= uint64(len(x.chains)) && low > 0 {
+	if hash&x.mask|(x.mask>>1+1) >= x.chains && low > 0 {
 		low--
 	}
 	return at + 1<<(64-low)

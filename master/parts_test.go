@@ -3,6 +3,7 @@ package master_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -99,7 +100,18 @@ func BenchmarkHeld(b *testing.B) {
 	keys := names(*tableKeys)
 	for b.Loop() {
 		ctx, end := context.WithCancel(bg)
-		m := master.New(submit(holdBack), master.Config{Queue: len(keys)})
+		var back sync.WaitGroup // what is held back
+		m := master.New(submit(func(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
+			if !strings.HasPrefix(t.Key, "held back") {
+				return answered(ctx, t, done)
+			}
+			back.Add(1)
+			context.AfterFunc(ctx, func() {
+				defer back.Done()
+				done(ipc.Outcome{Err: ipc.Errorf(ipc.KindCancelled, "cancelled")})
+			})
+			return nil
+		}), master.Config{Queue: len(keys)})
 		over := make(chan error, 1)
 		go func() { over <- m.Run(ctx) }()
 		held := func(name string, do func()) {
@@ -129,21 +141,25 @@ func BenchmarkHeld(b *testing.B) {
 		held("pause-named", func() { must(b, m.Pause(0, keys...)) })
 		held("resume-named", func() { must(b, m.Resume(keys...)) })
 		held("command", func() {
-			must(b, m.Send(bg, ipc.Task{Key: "held back"}, nil))
 			given, giveUp := context.WithCancel(bg)
+			must(b, m.Send(given, ipc.Task{Key: "held back"}, nil))
+			over, stop := context.WithCancel(bg)
+			stop()
+			_, _ = m.Command(over, "x", nil)
 			giveUp()
-			_, _ = m.Command(given, "x", nil)
 		})
+		back.Wait()
 		held("withdraw", func() {
 			given, withdraw := context.WithCancel(bg)
 			for i := range min(len(keys)-1, 100_000) {
 				must(b, m.Send(given, ipc.Task{Key: "held back " + keys[i]}, nil))
 			}
 			withdraw()
-			for m.Stats().Pending > 1 {
+			for m.Stats().Pending > 0 {
 				time.Sleep(time.Millisecond)
 			}
 		})
+		back.Wait()
 		held("pop", func() {
 			for _, key := range keys[1:] {
 				_, err := m.Pop(key)
@@ -153,16 +169,6 @@ func BenchmarkHeld(b *testing.B) {
 		end()
 		<-over
 	}
-}
-
-// holdBack never answers to the tasks whose keys begin so, but when they are cancelled; to others at once.
-func holdBack(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
-	if len(t.Key) < 9 || t.Key[:9] != "held back" {
-		done(ipc.Outcome{Value: t.Target})
-		return nil
-	}
-	context.AfterFunc(ctx, func() { done(ipc.Outcome{Err: ipc.Errorf(ipc.KindCancelled, "cancelled")}) })
-	return nil
 }
 
 // watchAll watches all keys, until it is told to stop; it returns when they were told once.

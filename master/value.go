@@ -258,7 +258,10 @@ func (m *Master) All() iter.Seq[Value] {
 // Values is a copy of the data table, sorted by key. It is taken as [Master.All] goes through the table: each Value is of a
 // moment of its own, between the call and its return.
 func (m *Master) Values() []Value {
-	var values []Value
+	m.mu.Lock()
+	rows := m.core.rows.rows
+	m.mu.Unlock()
+	values := make([]Value, 0, rows) // to grow takes long, and stops all who wait for the collector
 	for part := range gather(m, appendValue) {
 		values = append(values, part...)
 	}

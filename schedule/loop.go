@@ -20,10 +20,16 @@ type Loop[T any] struct {
 	mu    sync.Mutex // guards what follows
 	alarm *Alarm     // that of Run
 	heap  heap
-	item  []T      // by slot
-	issue []uint32 // by slot: which ID is its owner; odd while it has one
-	free  []uint32 // slots
-	until int64    // alarm is set to then
+	pages []*items[T] // of the slots of heap
+	free  int         // how many slots have no item
+	until int64       // alarm is set to then
+}
+
+// items is what a loop knows of the slots of a page.
+type items[T any] struct {
+	item  [pageLength]T
+	issue [pageLength]uint32 // which ID is its owner; odd while it has one
+	free  [pageLength]uint32 // over all pages: the slots that are free, in no order
 }
 
 // ID names an item of a Loop. The zero ID names none.
@@ -61,19 +67,31 @@ func newLoop[T any](batch int, ring func(items []T, now time.Time)) *Loop[T] {
 func (l *Loop[T]) Add(item T, at time.Time) ID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var slot uint32
-	if n := len(l.free); n > 0 {
-		slot, l.free = l.free[n-1], l.free[:n-1]
-		l.item[slot] = item
-	} else {
-		slot = uint32(len(l.item)) //nolint:gosec // see heap.put
-		l.item = append(l.item, item)
-		l.issue = append(l.issue, 0)
-		l.heap.place = append(l.heap.place, -1)
-	}
-	l.issue[slot]++
+	slot := l.vacant()
+	p, i := l.page(slot)
+	p.item[i] = item
+	p.issue[i]++
 	l.set(slot, at)
-	return ID{slot, l.issue[slot]}
+	return ID{slot, p.issue[i]}
+}
+
+// vacant takes a slot that is free.
+func (l *Loop[T]) vacant() uint32 {
+	if l.free > 0 {
+		l.free--
+		p, i := l.page(uint32(l.free)) //nolint:gosec // see heap.grow
+		return p.free[i]
+	}
+	slot := l.heap.grow()
+	if slot%pageLength == 0 {
+		l.pages = append(l.pages, &items[T]{})
+	}
+	return slot
+}
+
+// page is where a slot's item is.
+func (l *Loop[T]) page(slot uint32) (p *items[T], i uint32) {
+	return l.pages[slot/pageLength], slot % pageLength
 }
 
 // Set says when an item is due, in place of what was said before. The zero time: not until it is set again. It returns
@@ -96,10 +114,13 @@ func (l *Loop[T]) Remove(id ID) bool {
 		return false
 	}
 	l.heap.remove(id.slot)
-	l.issue[id.slot]++
+	p, i := l.page(id.slot)
 	var none T
-	l.item[id.slot] = none
-	l.free = append(l.free, id.slot)
+	p.item[i] = none
+	p.issue[i]++
+	p, i = l.page(uint32(l.free)) //nolint:gosec // see heap.grow
+	p.free[i] = id.slot
+	l.free++
 	return true
 }
 
@@ -147,15 +168,17 @@ func (l *Loop[T]) next(now time.Time) (wait time.Duration) {
 	l.due = l.due[:0]
 	for since := int64(now.Sub(l.base)); len(l.due) < cap(l.due); {
 		wait, l.until = math.MaxInt64, math.MaxInt64
-		if l.heap.len() > 0 {
-			wait, l.until = time.Duration(l.heap.at[0]-since), l.heap.at[0]
+		if l.heap.n > 0 {
+			l.until = *l.heap.at(root)
+			wait = time.Duration(l.until - since)
 		}
 		if wait > 0 {
 			break
 		}
-		slot := l.heap.slot[0]
+		slot := *l.heap.slot(root)
 		l.heap.remove(slot)
-		l.due = append(l.due, l.item[slot])
+		p, i := l.page(slot)
+		l.due = append(l.due, p.item[i])
 	}
 	if len(l.due) > 0 {
 		l.until = awake
@@ -164,7 +187,11 @@ func (l *Loop[T]) next(now time.Time) (wait time.Duration) {
 }
 
 func (l *Loop[T]) owns(id ID) bool {
-	return id.issue%2 == 1 && int(id.slot) < len(l.issue) && l.issue[id.slot] == id.issue
+	if id.issue%2 == 0 || int(id.slot) >= l.heap.slots {
+		return false
+	}
+	p, i := l.page(id.slot)
+	return p.issue[i] == id.issue
 }
 
 func (l *Loop[T]) set(slot uint32, at time.Time) {

@@ -189,9 +189,12 @@ func TestLoopAgainstAModel(t *testing.T) {
 		var model []*item
 		rt.Repeat(map[string]func(*rapid.T){
 			"add": func(rt *rapid.T) {
-				i := &item{at: rapid.Int64Range(0, 1000).Draw(rt, "at")}
-				i.id = l.Add(func() int64 { return i.at }, base.Add(time.Duration(i.at)))
-				model = append(model, i)
+				first := rapid.Int64Range(0, 1000).Draw(rt, "at")
+				for n := range rapid.SampledFrom([]int64{1, 1, 1, 700}).Draw(rt, "items") { // few, or more than a page
+					i := &item{at: first ^ n}
+					i.id = l.Add(func() int64 { return i.at }, base.Add(time.Duration(i.at)))
+					model = append(model, i)
+				}
 			},
 			"set": func(rt *rapid.T) {
 				if len(model) == 0 {
