@@ -87,9 +87,16 @@ func (p *Pool) submitSome(ctx context.Context, calls []call) (accepted int, err 
 	return len(calls), err
 }
 
-// release says that so many holds on b are no more.
+// hold keeps b from being used again; nil: there is nothing to keep.
+func (b *bundle) hold(n int) {
+	if b != nil {
+		b.held.Add(int32(n)) //nolint:gosec // a few
+	}
+}
+
+// release says that so many holds on b are no more; nil: there are none.
 func (b *bundle) release(p *Pool, n int) {
-	if b.held.Add(int32(-n)) == 0 { //nolint:gosec // a few
+	if n > 0 && b.held.Add(int32(-n)) == 0 { //nolint:gosec // a few
 		b.done = nil
 		clear(b.few[:]) // they may have large arguments
 		p.bundles.Put(b)

@@ -23,7 +23,7 @@ func TestLookAtATimeoutMeetsACallThatIsUsedAgain(t *testing.T) {
 		c.written = true
 		w.beginHead()
 		time.Sleep(lookTime) // in the bubble: the look is on its way, or waits for the mutex
-		w.match([]heard{{answer: ipc.Answer{Key: []byte("k")}}})
+		w.match([]heard{{answer: ipc.Answer{Key: []byte("k")}}}, 1, p.now())
 		p.mu.Unlock()
 		c.finish(ipc.Outcome{})
 		b.release(p, 1)

@@ -140,6 +140,8 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 		p.waiting--
 	case c.written:
 		writer = c.on
+	case c.state == callRunning:
+		c.on.stale = true
 	}
 	c.state = callFinished // its place, in a queue or behind another one on a worker, is skipped when its turn comes
 	o := ipc.Outcome{Err: why, Attempts: int(c.attempts), Queued: c.waited()}

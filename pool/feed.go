@@ -74,27 +74,41 @@ func (w *worker) window() int {
 	return max(1, min(most, int((feedTime+w.pace-1)/max(w.pace, 1))))
 }
 
-// fill needs pool.mu. It gives the worker as many of the calls that wait as it may have: its share, and nothing more
+// fill needs pool.mu. It begins to give the worker as many of the calls that wait as it may have: its share, and nothing more
 // once the call that it runs has taken longer than feedTime.
 func (w *worker) fill() {
+	w.due = 0
 	room := w.window() - w.flight.n
 	if c := w.head(); c != nil && room > 0 && c.begun != 0 && w.pool.now().since(c.begun) > feedTime {
 		return
 	}
-	share := 1 + w.pool.waiting/max(1, len(w.pool.slots))
-	for range min(room, share) {
-		if w.ahead > int(w.mostAhead.Load()) {
-			w.bulky.Store(true)
-			if w.flight.n > 1 {
-				return
-			}
+	w.due = min(room, 1+w.pool.waiting/max(1, len(w.pool.slots)))
+	w.give()
+}
+
+// give needs pool.mu. It gives the worker a handful of the calls that are due to it: who encodes them asks for the next.
+func (w *worker) give() {
+	for range min(w.due, handful) {
+		var c *call
+		if !w.full() {
+			c = w.take()
 		}
-		c := w.take()
 		if c == nil {
+			w.due = 0
 			return
 		}
+		w.due--
 		w.assign(c)
 	}
+}
+
+// full needs pool.mu. It says that the worker has as many bytes ahead as it may have.
+func (w *worker) full() bool {
+	if w.ahead <= int(w.mostAhead.Load()) {
+		return false
+	}
+	w.bulky.Store(true)
+	return w.flight.n > 1
 }
 
 // wake tells the writer that there is something for it. It needs no lock and does not block.
@@ -186,10 +200,8 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 		err = w.flush(atOnce)
 	}
 	if err == nil {
-		calls := w.encodeSome(atOnce)
-		more = len(calls) > 0
+		more = w.encodeAll(atOnce)
 		err = w.flush(atOnce)
-		bundles(calls, func(b *bundle, n int) { b.release(w.pool, n) })
 	}
 	switch {
 	case err == nil:
@@ -202,14 +214,30 @@ func (w *worker) writeSome(atOnce bool) (more bool) {
 	return false
 }
 
-// encodeSome gives the encoder what waits for the writer. It needs w.writing.
-func (w *worker) encodeSome(atOnce bool) []*call {
+// encodeAll gives the encoder what waits for the writer, and says whether that is anything. It needs w.writing.
+func (w *worker) encodeAll(atOnce bool) (anything bool) {
 	w.encoding.Lock()
 	defer w.encoding.Unlock()
-	calls, cancel := w.nextCalls(atOnce)
-	if cancel != nil {
-		_ = w.out.Request(ipc.KeyCancel, cancelTarget, mustEncode(*cancel)) // it fits: the task has fitted
+	if !atOnce {
+		w.refill()
 	}
+	for more := true; more; {
+		calls, cancel := w.nextCalls(atOnce)
+		if cancel != nil {
+			_ = w.out.Request(ipc.KeyCancel, cancelTarget, mustEncode(*cancel)) // it fits: the task has fitted
+		}
+		w.encode(calls)
+		anything = anything || len(calls) > 0
+		more = len(calls) == handful
+	}
+	if !w.lender {
+		w.out.Keep()
+	}
+	return anything
+}
+
+// encode gives the encoder some calls.
+func (w *worker) encode(calls []*call) {
 	w.widen()
 	for _, c := range calls {
 		mark := w.sent.n + int64(w.out.Buffered())
@@ -233,10 +261,7 @@ func (w *worker) encodeSome(atOnce bool) []*call {
 		}
 		c.mark = mark
 	}
-	if !w.lender {
-		w.out.Keep()
-	}
-	return calls
+	bundles(calls, func(b *bundle, n int) { b.release(w.pool, n) })
 }
 
 // encoded waits until the encoder has, of all calls that were taken by now, the bytes that are not lent to it.
@@ -322,11 +347,12 @@ func (w *worker) handBack() {
 		}
 	}
 	w.pool.mu.Unlock()
-	clear(w.lent)
-	w.lent = w.lent[:0]
 	for _, tell := range owed {
 		tell()
 	}
+	bundles(w.lent, func(b *bundle, n int) { b.release(w.pool, n) })
+	clear(w.lent)
+	w.lent = w.lent[:0]
 }
 
 // widen widens the pipes of a worker whose traffic is large. It needs w.writing.
@@ -346,19 +372,31 @@ var givenToAll = mustEncode(ipc.RequestOptions{All: true})
 // mayShare is the options of a request whose answer may share a write with others.
 var mayShare = mustEncode(ipc.RequestOptions{Batch: true})
 
-// nextCalls takes the calls that wait for the writer, and as many more as the worker may have; at once, only those in front
-// that may be written so. The key of a call that is to be cancelled goes before them: that one has been written, and those
-// that were not, may have its key.
+// refill gives the worker what it may have.
+func (w *worker) refill() {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	if w.open {
+		w.fill()
+	}
+}
+
+// nextCalls takes a handful of the calls that wait for the writer, or that the worker is to be given besides; at once, only
+// those in front that may be written so. The key of a call that is to be cancelled goes before them: that one has been written,
+// and those that were not, may have its key.
 func (w *worker) nextCalls(atOnce bool) (calls []*call, cancel *string) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	cancel, w.cancel = w.cancel, nil
 	w.forget()
-	if !atOnce && w.open {
-		w.fill()
-	}
-	calls = w.batch[:0]
-	for ; w.handed < w.flight.n; w.handed++ {
+	calls = w.few[:0]
+	for ; len(calls) < handful; w.handed++ {
+		if w.handed == w.flight.n {
+			w.give()
+		}
+		if w.handed == w.flight.n {
+			break
+		}
 		c := w.flight.at(w.handed)
 		if atOnce && c.size() > smallTask && w.mostAhead.Load() == feedBytes {
 			w.wake()
@@ -367,12 +405,13 @@ func (w *worker) nextCalls(atOnce bool) (calls []*call, cancel *string) {
 		c.written = true
 		if c.lent = w.lender && c.size() > ipc.LargeValue; c.lent {
 			w.lent = append(w.lent, c)
+			c.bundle.hold(1)
 		}
 		c.batch = c.task.Idempotent && !c.exact && !c.own && w.claims.Batch && w.claims.Options && !w.slot.canary
 		calls = append(calls, c)
 	}
-	w.batch = calls
-	bundles(calls, func(b *bundle, n int) { b.held.Add(int32(n)) }) //nolint:gosec // not many
+	w.few = calls
+	bundles(calls, func(b *bundle, n int) { b.hold(n) })
 	w.beginHead()
 	return calls, cancel
 }
@@ -380,15 +419,14 @@ func (w *worker) nextCalls(atOnce bool) (calls []*call, cancel *string) {
 // forget needs pool.mu. It takes out the calls that were withdrawn before they were written: their bytes are their callers'
 // again.
 func (w *worker) forget() {
-	withdrawn := false
+	if !w.stale {
+		return
+	}
+	w.stale = false
 	for i := w.handed; i < w.flight.n; i++ {
 		if c := w.flight.at(i); c.state == callFinished {
-			withdrawn = true
 			w.ahead -= c.size()
 		}
-	}
-	if !withdrawn {
-		return
 	}
 	w.flight.keep(func(c *call) bool { return c.written || c.state != callFinished })
 	if w.flight.n == 0 {

@@ -103,7 +103,7 @@ func (w *worker) hear() error {
 			w.answers = w.answers[:n+1]
 		}
 	}
-	if wrong := w.answer(w.answers); wrong != nil {
+	if wrong := w.answer(); wrong != nil {
 		return wrong
 	}
 	return err
@@ -130,47 +130,83 @@ func (w *worker) wrote(text []byte) {
 	w.pool.cfg.Event(Text{Worker: w.slot.name, Text: bytes.Clone(text), Lost: lost})
 }
 
-// answer matches answers to the calls that the worker runs, in order, gives the worker more, and tells the outcomes.
-func (w *worker) answer(answers []heard) (err error) {
+// handful is how many tasks are dealt with at a time: so many are still in the nearest cache when they are told, or encoded.
+const handful = 64
+
+// answer takes the answers that have come.
+func (w *worker) answer() error {
+	now := w.pool.now()
+	for rest := w.answers; len(rest) > 0; {
+		some := rest[:min(handful, len(rest))]
+		if err := w.answerSome(some, len(rest), now); err != nil {
+			return err
+		}
+		rest = rest[len(some):]
+	}
+	return nil
+}
+
+// answerSome matches answers to the calls that the worker runs, in order, gives the worker more, and tells the outcomes. They
+// are the first of so many that had come by now.
+func (w *worker) answerSome(answers []heard, all int, now instant) (err error) {
 	p := w.pool
 	p.mu.Lock()
-	n := w.match(answers)
+	n := w.match(answers, all, now)
 	if n < len(answers) {
 		err = ipc.Errorf(ipc.KindProtocol, "it answered key %s, which is not in flight on it", quote(answers[n].answer.Key))
 	}
 	write := n > 0 && w.release()
 	w.calm = n > 0 && w.flight.n == 0 && w.open && answers[n-1].call.outcome() != nil
-	w.sleepy = p.naps && w.deep(n, sizeOf(answers[:n]))
+	w.sleepy = p.naps && n == len(w.answers) && w.deep(n, sizeOf(answers)) // more than a handful is worth no nap
 	sick := n > 0 && p.sickSince != nil && w.ready
 	p.mu.Unlock()
 
 	if write {
 		w.send()
 	}
-	for i := range answers[:n] {
-		h := &answers[i]
-		if h.withdrawn {
-			continue
-		}
-		o := w.outcome(h)
-		if h.withdrawn = h.lent && w.owes(h.call, o); !h.withdrawn {
-			h.call.finish(o)
-			if h.call.bundle != nil {
-				w.in.Reuse(&h.answer) // it was lent until that was told
-			}
-		}
-	}
-	w.letGo(answers[:n])
+	w.tell(answers[:n])
 	if sick {
 		p.recovered()
 	}
 	return err
 }
 
+// tell tells the outcomes of calls that have been answered, and says that nobody has them any more.
+func (w *worker) tell(answers []heard) {
+	var b *bundle
+	letGo := 0 // of b
+	o := ipc.Outcome{Worker: w.slot.name}
+	for i := range answers {
+		h := &answers[i]
+		c := h.call
+		if c.bundle != b {
+			b.release(w.pool, letGo)
+			b, letGo = c.bundle, 0
+		}
+		if h.withdrawn {
+			continue
+		}
+		w.outcome(h, &o)
+		if h.lent && w.owes(c, o) {
+			continue
+		}
+		c.finish(o)
+		if b == nil {
+			continue
+		}
+		w.in.Reuse(&h.answer) // it was lent until that was told
+		if c.fate == nil {
+			letGo++
+		}
+	}
+	b.release(w.pool, letGo)
+}
+
 // outcome is what an answer means for its call.
-func (w *worker) outcome(h *heard) ipc.Outcome {
+func (w *worker) outcome(h *heard, o *ipc.Outcome) {
 	c := h.call
-	o := ipc.Outcome{Worker: w.slot.name, Attempts: int(c.attempts), Queued: c.begun.since(c.queued), Ran: h.ran}
+	o.Value, o.Err = nil, nil
+	o.Attempts, o.Queued, o.Ran = int(c.attempts), c.begun.since(c.queued), h.ran
 	switch {
 	case h.asked:
 		o.Err = c.fate
@@ -184,19 +220,6 @@ func (w *worker) outcome(h *heard) ipc.Outcome {
 	if len(h.answer.Value) > feedBytes {
 		w.bulky.Store(true)
 	}
-	return o
-}
-
-// letGo says of calls that have been answered and told that nobody has them any more.
-func (w *worker) letGo(answers []heard) {
-	done := w.told[:0]
-	for i := range answers {
-		if h := &answers[i]; !h.withdrawn && h.call.bundle != nil && h.call.fate == nil {
-			done = append(done, h.call)
-		}
-	}
-	w.told = done
-	bundles(done, func(b *bundle, n int) { b.release(w.pool, n) })
 }
 
 // owes leaves an outcome to the writer, when that still needs the call's bytes: the worker has answered before it has read
@@ -210,10 +233,9 @@ func (w *worker) owes(c *call, o ipc.Outcome) bool {
 	return c.lent
 }
 
-// match needs pool.mu. It takes the calls of the answers out of flight, and says how many have been in flight. The time
-// since the first of them began is divided among them: the reader does not see when each was written.
-func (w *worker) match(answers []heard) (n int) {
-	now := w.pool.now()
+// match needs pool.mu. It takes the calls of answers out of flight, and says how many have been in flight. The time since the
+// first of them began is divided among all that had come by now: the reader does not see when each was written.
+func (w *worker) match(answers []heard, all int, now instant) (n int) {
 	for n < len(answers) {
 		c := w.head()
 		if c == nil || !c.written || string(answers[n].answer.Key) != c.task.Key {
@@ -224,19 +246,18 @@ func (w *worker) match(answers []heard) (n int) {
 		c.state = callFinished
 		c.stopClock()
 		w.pool.cleared(c.task.Key)
-		ran := max(0, now.since(c.begun)) / time.Duration(len(answers)-n)
-		h.ran = ran
+		h.ran = max(0, now.since(c.begun)) / time.Duration(all-n)
 		if h.asked = w.asked == c; h.asked {
 			w.asked = nil
 		}
-		w.pace += (ran - w.pace) / 8
+		w.pace += (h.ran - w.pace) / 8
 		n++
 		w.drop(c)
-		if next := w.head(); n < len(answers) && next != nil && next.written {
+		if next := w.head(); n < all && next != nil && next.written {
 			if next.state != callFinished {
 				next.attempts++
 			}
-			next.begun = max(c.begun+instant(ran), next.queued)
+			next.begun = max(c.begun+instant(h.ran), next.queued)
 		}
 	}
 	w.beginHead()

@@ -40,7 +40,7 @@ type worker struct {
 	writing  sync.Mutex // held by who writes to stdin: the writer, a submitter or the reader; see send
 	encoding sync.Mutex // and by him while he takes calls and encodes them; waits for nobody
 	out      *ipc.Encoder
-	batch    []*call // for nextCalls, again and again
+	few      []*call // for nextCalls, again and again
 	lent     []*call // those among them that the writer reads from where they are
 	lender   bool    // it may do so, as it can be called away
 	widened  bool    // its pipes have been widened, or cannot be
@@ -52,7 +52,6 @@ type worker struct {
 	in      *ipc.Decoder
 	source  source
 	answers []heard       // again and again
-	told    []*call       // for letGo, again and again
 	sleepy  bool          // it may nap before the next read
 	calm    bool          // the last answer was to a task whose caller waits for it, and left nothing in flight
 	recalls chan struct{} // 1-buffered: the reader is to read again
@@ -60,6 +59,8 @@ type worker struct {
 	// Guarded by pool.mu.
 	flight   deque         // the calls that it has, in order; it runs the first
 	handed   int           // of flight, how many the writer has or has written
+	stale    bool          // among the others there may be some that were withdrawn
+	due      int           // how many more it is to be given at once
 	ahead    int           // bytes of flight
 	pace     time.Duration // what a task took lately
 	orders   []*call       // calls for this worker alone, before all others
