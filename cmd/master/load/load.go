@@ -45,13 +45,13 @@ type Load struct {
 	Options ipc.Options
 
 	giveUp func() // of a warm-up: it ends with the first failure
-	ended  atomic.Int64
 	begun  atomic.Pointer[time.Time]
 	took   time.Duration
 
 	mu     sync.Mutex // guards what follows
-	free   []*group
-	await  int // how many free groups are waited for, if any
+	groups []*group
+	free   []*group // of them
+	await  int      // how many free groups are waited for, if any
 	freed  *sync.Cond
 	times  latency.Histogram
 	failed int64
@@ -91,12 +91,11 @@ func (l *Load) drive(ctx, under context.Context, r ipc.Runner) error {
 }
 
 func (l *Load) sync(ctx, under context.Context, r ipc.Runner) error {
-	p := l.newPlace()
-	p.timed = true
+	g := l.newGroup(1)
 	for i := 0; i < l.Tasks && ctx.Err() == nil; i++ {
-		p.fill(i)
-		value, err := ipc.Do(under, r, p.task)
-		l.count(&p, value, err)
+		g.fill(i, 1)
+		value, err := ipc.Do(under, r, g.tasks[0])
+		g.done(0, ipc.Outcome{Value: value, Err: err})
 	}
 	return nil
 }
@@ -105,10 +104,10 @@ func (l *Load) pipelined(ctx, under context.Context, r ipc.Runner) error {
 	places := min(mostTasks, max(leastMost, mostBytes/l.Payload), l.Tasks)
 	size := max(1, min(together, places/4))
 	l.freed = sync.NewCond(&l.mu)
-	for range places / size {
-		l.free = append(l.free, l.newGroup(size))
+	groups := places / size
+	for range groups {
+		l.put(l.newGroup(size))
 	}
-	groups := len(l.free)
 	few := max(1, groups/4) // to wait for less would wake this goroutine for each group
 	var mine []*group
 	var refusal error
@@ -121,8 +120,8 @@ func (l *Load) pipelined(ctx, under context.Context, r ipc.Runner) error {
 		n := min(size, l.Tasks-i)
 		g.fill(i, n)
 		var accepted int
-		accepted, refusal = ipc.SubmitAll(under, r, g.tasks[:n], g.done)
-		g.over(n - accepted)
+		accepted, refusal = ipc.SubmitAll(under, r, g.tasks[:n], g.tell)
+		g.refused(n - accepted)
 		i += accepted
 	}
 	l.take(groups - len(mine))
@@ -146,6 +145,9 @@ func (l *Load) take(n int) []*group {
 
 // put gives back a group whose tasks have had their outcomes.
 func (l *Load) put(g *group) {
+	if l.Mode == Sync {
+		return // it was not taken
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.free = append(l.free, g); len(l.free) == l.await {
@@ -153,19 +155,8 @@ func (l *Load) put(g *group) {
 	}
 }
 
-// count takes in an outcome. A task that the end has overtaken does not count.
-func (l *Load) count(p *place, value ipc.Raw, err error) {
-	if ipc.KindOf(err) == ipc.KindClosed {
-		return
-	}
-	if err == nil && l.Echo {
-		err = p.compare(value)
-	}
-	l.ended.Add(1)
-	if err == nil && !p.timed {
-		return
-	}
-	took := time.Since(p.begun)
+// count takes in how long a task took, or why it failed.
+func (l *Load) count(took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
@@ -185,5 +176,15 @@ func (l *Load) Progress() (ended int64, since time.Time) {
 	if begun := l.begun.Load(); begun != nil {
 		since = *begun
 	}
-	return l.ended.Load(), since
+	return l.ended(), since
+}
+
+// ended is how many tasks have had their outcomes.
+func (l *Load) ended() (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, g := range l.groups {
+		n += g.ended.Load() - g.void.Load()
+	}
+	return n
 }

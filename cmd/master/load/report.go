@@ -39,10 +39,11 @@ func MicrosOf(d time.Duration) Micros { return Micros(float64(d.Round(10*time.Na
 // Report returns what Drive has measured; Peer, Workers and RSS are the caller's to fill in. No tasks: nothing was
 // measured.
 func (l *Load) Report() Report {
+	ended := l.ended()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := Report{
-		Mode: l.Mode, Tasks: l.ended.Load(), Payload: l.Payload, Idempotent: l.Options.Idempotent, Failed: l.failed, Seconds: l.took.Seconds(),
+		Mode: l.Mode, Tasks: ended, Payload: l.Payload, Idempotent: l.Options.Idempotent, Failed: l.failed, Seconds: l.took.Seconds(),
 		P50: MicrosOf(l.times.At(0.50)), P90: MicrosOf(l.times.At(0.90)), P99: MicrosOf(l.times.At(0.99)), Max: MicrosOf(l.times.Max()),
 		Times: &l.times,
 	}
