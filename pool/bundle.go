@@ -13,50 +13,50 @@ import (
 // was told of an answer; and the queues forget a call before it is answered. A call that ends in any other way, or that a
 // deadline or a context may want to end, is never known to be let go: then the bundle is left to the garbage collector.
 type bundle struct {
+	few  [bundled]call
+	n    int // how many of few there are
 	done func(i int, o ipc.Outcome)
 	held atomic.Int32 // by the submitter, by the writers for each call they write, and for each call that is not answered
-	few  [bundled]call
 }
 
-const bundled = 64
+const bundled = handful
 
 // SubmitAll gives many tasks to workers for less than one by one; see [ipc.SubmitAll].
 func (p *Pool) SubmitAll(ctx context.Context, tasks []ipc.Task, done func(i int, o ipc.Outcome)) (accepted int, err error) {
 	for accepted < len(tasks) && err == nil {
-		b, _ := p.bundles.Get().(*bundle)
-		if b == nil {
-			b = &bundle{}
-		}
-		calls := b.few[:min(bundled, len(tasks)-accepted)]
-		b.done = done
-		b.held.Store(int32(len(calls)) + 1) //nolint:gosec // a few
-		now, watched := p.now(), ctx.Done() != nil
-		for i := range calls {
-			c := &calls[i]
-			c.pool, c.task, c.bundle, c.number, c.queued = p, tasks[accepted+i], b, int32(accepted+i), now
-			if watched || c.task.Deadline > 0 {
-				b.held.Add(1) // for good
-			}
-		}
 		var n int
-		n, err = p.submitSome(ctx, calls)
+		n, err = p.submitSome(ctx, tasks[accepted:min(len(tasks), accepted+bundled)], accepted, done)
 		accepted += n
-		b.release(p, len(calls)-n+1)
 	}
 	return accepted, err
 }
 
-// submitSome is submit for several calls, and says how many were accepted.
-func (p *Pool) submitSome(ctx context.Context, calls []call) (accepted int, err error) {
-	for i := range calls {
-		if err = p.check(&calls[i].task); err != nil {
-			calls = calls[:i]
-			break
-		}
-	}
+// submitSome is submit for a few tasks, of which the first has that number, and says how many were accepted.
+func (p *Pool) submitSome(ctx context.Context, tasks []ipc.Task, number int, done func(int, ipc.Outcome)) (accepted int, err error) {
 	if ctx.Err() != nil {
 		return 0, ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
 	}
+	b, _ := p.bundles.Get().(*bundle)
+	if b == nil {
+		b = &bundle{}
+	}
+	now, watched := p.now(), 0
+	for i := range tasks {
+		t := &tasks[i]
+		if err = p.check(t); err != nil {
+			tasks = tasks[:i]
+			break
+		}
+		c := &b.few[i]
+		c.task, c.pool, c.bundle, c.number, c.queued, c.shares = *t, p, b, int32(number+i), now, t.Idempotent //nolint:gosec // no more fit
+		if t.Deadline > 0 || ctx.Done() != nil {
+			watched++
+		}
+	}
+	b.n, b.done = len(tasks), done
+	b.held.Store(int32(1 + len(tasks) + watched)) //nolint:gosec // a few
+	calls := b.few[:len(tasks)]
+
 	var awake []*worker
 	p.mu.Lock()
 	for i := range calls {
@@ -75,8 +75,10 @@ func (p *Pool) submitSome(ctx context.Context, calls []call) (accepted int, err 
 	grow := len(awake) < len(calls) && p.wantsMore()
 	p.mu.Unlock()
 
-	for i := range calls {
-		calls[i].watch(ctx)
+	if watched > 0 {
+		for i := range calls {
+			calls[i].watch(ctx)
+		}
 	}
 	for _, w := range awake {
 		w.send()
@@ -84,7 +86,9 @@ func (p *Pool) submitSome(ctx context.Context, calls []call) (accepted int, err 
 	if grow {
 		p.grow()
 	}
-	return len(calls), err
+	accepted = len(calls)
+	b.release(p, 1+len(tasks)-accepted)
+	return accepted, err
 }
 
 // hold keeps b from being used again; nil: there is nothing to keep.
@@ -98,7 +102,7 @@ func (b *bundle) hold(n int) {
 func (b *bundle) release(p *Pool, n int) {
 	if n > 0 && b.held.Add(int32(-n)) == 0 { //nolint:gosec // a few
 		b.done = nil
-		clear(b.few[:]) // they may have large arguments
+		clear(b.few[:b.n]) // they may have large arguments
 		p.bundles.Put(b)
 	}
 }

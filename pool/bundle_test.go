@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"reflect"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +16,7 @@ func TestLookAtATimeoutMeetsACallThatIsUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &Pool{made: time.Now(), cfg: Config{Event: func(Event) {}}}
 		w := &worker{pool: p, slot: &slot{pool: p}}
-		b := &bundle{done: func(int, ipc.Outcome) {}}
+		b := &bundle{n: 1, done: func(int, ipc.Outcome) {}}
 		b.held.Store(1)
 		c := &b.few[0]
 		c.pool, c.bundle, c.task = p, b, ipc.Task{Key: "k", Options: ipc.Options{Timeout: lookTime}}
@@ -28,8 +30,19 @@ func TestLookAtATimeoutMeetsACallThatIsUsedAgain(t *testing.T) {
 		c.finish(ipc.Outcome{})
 		b.release(p, 1)
 		synctest.Wait()
-		if c.fate != nil {
-			t.Errorf("the call that nobody has was to end: %v", c.fate)
+		if c.fate() != nil {
+			t.Errorf("the call that nobody has was to end: %v", c.fate())
 		}
 	})
+}
+
+func TestWhatChangesOfACallHasALineOfTheCache(t *testing.T) {
+	if strconv.IntSize < 64 {
+		t.Skip("pointers are short")
+	}
+	const line = 64
+	of := reflect.TypeFor[call]()
+	if changing, _ := of.FieldByName("bundle"); of.Size()-changing.Offset != line || of.Size()%line != 0 {
+		t.Errorf("a call has %d bytes, and what changes begins at %d", of.Size(), changing.Offset)
+	}
 }

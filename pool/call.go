@@ -8,31 +8,31 @@ import (
 )
 
 // call is one task on its way: in the queue, on a worker, or finished. There may be thousands, which are gone through again
-// and again: what few of them need is in rare.
+// and again: so what few of them need is in rare, and the rest fills lines of the cache, of which who goes through them needs
+// the first, that begins the task, and the last.
 type call struct {
-	pool *Pool
 	task ipc.Task
+	pool *Pool
+	_    [64 - 7*8]byte
 
 	bundle *bundle // it was submitted with others: this tells its outcome
 	number int32   // among them
-	rare   *rare   // nil: it has none of that
 
-	queued instant // when it was submitted
-
-	// Guarded by pool.mu until state is callFinished; from then on nobody writes them, but for lent and rare.owed.
-	begun    instant    // when it became the one that the worker runs; 0 before
-	mark     int64      // where its tuple begins in what is written to that worker; the writer's
-	on       *worker    // the worker that has it
-	fate     *ipc.Error // set when it is to be ended: timeout, cancelled or closed
-	attempts int32      // how often it was given to a worker that read from it
+	// Guarded by pool.mu until state is callFinished; from then on nobody writes them, but for lent, rare.owed.
+	attempts int32   // how often it was given to a worker that read from it
+	rare     *rare   // nil: it has none of that
+	queued   instant // when it was submitted
+	begun    instant // when it became the one that the worker runs; 0 before
+	mark     int64   // where its tuple begins in what is written to that worker; the writer's
+	on       *worker // the worker that has it
 	state    callState
 	own      bool // it is for one worker alone, and goes with it; from the start
 	here     bool // its caller is about to wait for it, and can read its worker's answers meanwhile
 	reads    bool // and is to do so
 	written  bool // its worker's writer has it, or has written it
 	lent     bool // and still needs the task's bytes
-	batch    bool // its answer may share a write with others
-	exact    bool // it must not: a worker has died that may have run it, and the next one shall show whether by it
+	shares   bool // it is idempotent; but once a worker has died that may have run it, the next one shall show whether by it
+	batch    bool // so its answer may share a write with others
 }
 
 // rare is what few of the calls have that are submitted together.
@@ -41,6 +41,7 @@ type rare struct {
 	outcome chan ipc.Outcome  // 1-buffered: what a caller of Do waits for; nil: it was submitted
 
 	// Guarded as the call's own.
+	fate   *ipc.Error  // set when it is to be ended: timeout, cancelled or closed
 	owed   func()      // tells its outcome once the writer needs the task's bytes no more
 	clock  *time.Timer // of this run's timeout; nil without one
 	expiry *time.Timer // of its deadline; nil without one
@@ -52,7 +53,7 @@ func (p *Pool) newCall(t ipc.Task, done func(ipc.Outcome)) *call {
 	c := &struct {
 		call
 		own rare
-	}{call{pool: p, task: t, queued: p.now()}, rare{done: done}}
+	}{call{pool: p, task: t, queued: p.now(), shares: t.Idempotent}, rare{done: done}}
 	c.rare = &c.own
 	return &c.call
 }
@@ -63,6 +64,14 @@ func (c *call) more() *rare {
 		c.rare = &rare{}
 	}
 	return c.rare
+}
+
+// fate is why it is to be ended; nil: it is not.
+func (c *call) fate() *ipc.Error {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.fate
 }
 
 // outcome is what a caller of Do waits for; nil: there is none.
@@ -130,8 +139,8 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 		p.mu.Unlock()
 		return
 	case c.state == callRunning && c.on.head() == c:
-		if evenRunning && c.fate == nil {
-			c.fate = why
+		if evenRunning && c.fate() == nil {
+			c.more().fate = why
 			c.on.poke()
 		}
 		p.mu.Unlock()
@@ -179,14 +188,14 @@ func (c *call) begin(w *worker) {
 		p.mu.Lock() // not c.pool's: c may be nobody's call by now, or another one
 		defer p.mu.Unlock()
 		// Without a clock the run is over, though the call may not have gone back to the queue yet.
-		if r.clock == nil || c.state != callRunning || c.on != w || c.attempts != attempt || c.fate != nil {
+		if r.clock == nil || c.state != callRunning || c.on != w || c.attempts != attempt || r.fate != nil {
 			return
 		}
 		if wait := left.wait(time.Now()); wait > 0 {
 			r.clock.Reset(wait)
 			return
 		}
-		c.fate = ipc.Errorf(ipc.KindTimeout, "no answer after %v; its worker was killed", timeout)
+		r.fate = ipc.Errorf(ipc.KindTimeout, "no answer after %v; its worker was killed", timeout)
 		w.poke()
 	})
 }
@@ -200,8 +209,11 @@ func (c *call) waited() time.Duration { return c.pool.now().since(c.queued) }
 // endRun needs pool.mu. It forgets a run that came to nothing, before another one. Its caller, who may have read the
 // answers of the worker that it had, does not know of the next one.
 func (c *call) endRun() {
-	c.fate, c.here = nil, false
+	c.here = false
 	c.stopClock()
+	if c.rare != nil {
+		c.rare.fate = nil
+	}
 }
 
 // stopClock needs pool.mu. A look that has begun already finds that there is no clock.
@@ -214,18 +226,22 @@ func (c *call) stopClock() {
 
 // finish tells the outcome. Its caller alone has moved the call to callFinished, and nothing is written to it any more.
 func (c *call) finish(o ipc.Outcome) {
-	r := c.rare
-	if r != nil {
-		stopAll(r.expiry, r.unhook)
-		stopAll(r.clock, nil)
-	}
 	if !c.own {
 		c.pool.pending.Add(-1)
+	}
+	c.tell(o)
+}
+
+// tell is finish for a call that is not pending any more.
+func (c *call) tell(o ipc.Outcome) {
+	if r := c.rare; r != nil {
+		stopAll(r.expiry, r.unhook)
+		stopAll(r.clock, nil)
 	}
 	if c.bundle != nil {
 		c.bundle.done(int(c.number), o)
 	} else {
-		r.done(o)
+		c.rare.done(o)
 	}
 }
 

@@ -16,7 +16,7 @@ func (w *worker) ask() bool {
 	defer p.mu.Unlock()
 	c := w.head()
 	switch {
-	case c == nil || c.fate == nil || c.fate.Kind != ipc.KindCancelled || isClosed(p.graceOver):
+	case c == nil || c.fate() == nil || c.fate().Kind != ipc.KindCancelled || isClosed(p.graceOver):
 		return false
 	case w.claims.Cancel && c.begun == 0: // it is about to be written, and a cancel must not come before it
 		return true

@@ -54,8 +54,8 @@ func TestALookAtARunThatHasEnded(t *testing.T) {
 			p.mu.Unlock()
 			synctest.Wait()
 			p.mu.Lock()
-			if c.fate != nil || c.rare.clock != nil {
-				t.Errorf("timeout %v: the call has fate %v, clock %v", timeout, c.fate, c.rare.clock)
+			if c.fate() != nil || c.rare.clock != nil {
+				t.Errorf("timeout %v: the call has fate %v, clock %v", timeout, c.fate(), c.rare.clock)
 			}
 			p.mu.Unlock()
 		}

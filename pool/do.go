@@ -16,6 +16,9 @@ import (
 
 // Do gives t to a worker and waits for its outcome; see [ipc.Do].
 func (p *Pool) Do(ctx context.Context, t ipc.Task) (ipc.Raw, error) {
+	if err := p.check(&t); err != nil {
+		return nil, err
+	}
 	outcome := make(chan ipc.Outcome, 1)
 	c := p.newCall(t, func(o ipc.Outcome) { outcome <- o })
 	c.here, c.rare.outcome = c.size() <= smallTask, outcome

@@ -97,7 +97,7 @@ func (w *worker) overdue() bool {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	c := w.head()
-	return c != nil && c.fate != nil
+	return c != nil && c.fate() != nil
 }
 
 // A worker that prints its stacks before it is killed has so long for them, and is done when it pauses so long.
@@ -110,7 +110,7 @@ const (
 func (w *worker) view() string {
 	w.pool.mu.Lock()
 	c := w.head()
-	timedOut := c != nil && c.fate != nil && c.fate.Kind == ipc.KindTimeout
+	timedOut := c != nil && c.fate() != nil && c.fate().Kind == ipc.KindTimeout
 	w.pool.mu.Unlock()
 	if !timedOut {
 		return ""
@@ -123,9 +123,9 @@ func (w *worker) view() string {
 func (w *worker) diagnose(view string) {
 	w.pool.mu.Lock()
 	c, signal := w.head(), w.claims.Diagnose
-	timedOut := c != nil && c.fate != nil && c.fate.Kind == ipc.KindTimeout
+	timedOut := c != nil && c.fate() != nil && c.fate().Kind == ipc.KindTimeout
 	if timedOut {
-		c.fate.Trace = view
+		c.fate().Trace = view
 	}
 	w.pool.mu.Unlock()
 	printed := w.stderr.count()
@@ -156,8 +156,8 @@ func (w *worker) diagnose(view string) {
 // condemn gives the call in flight its fate, if it has none.
 func (w *worker) condemn(fate *ipc.Error) {
 	w.pool.mu.Lock()
-	if c := w.head(); c != nil && c.fate == nil {
-		c.fate = fate
+	if c := w.head(); c != nil && c.fate() == nil {
+		c.more().fate = fate
 	}
 	w.pool.mu.Unlock()
 	w.poke()

@@ -105,7 +105,7 @@ func (w *worker) startExec(c *call, command []string) (*proc.Process, error) {
 				}
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				return nil, c.fate
+				return nil, c.fate()
 			case <-p.draining:
 				return nil, ipc.Errorf(ipc.KindClosed, "%s ended before it ran", p.cfg.Name)
 			}
@@ -206,7 +206,7 @@ func (w *worker) exec(c *call) {
 	}
 
 	p.mu.Lock()
-	fate := c.fate
+	fate := c.fate()
 	w.process = nil
 	again := c.state == callRunning && int(c.attempts) <= c.task.Retries && (fate != nil && fate.Kind == ipc.KindTimeout || fate == nil && exit.Signal != 0)
 	if again {

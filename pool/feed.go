@@ -42,14 +42,14 @@ func (w *worker) beginHead() {
 	}
 	if c.state != callFinished {
 		c.begin(w)
-		if c.fate != nil { // cancelled before it was written
+		if c.fate() != nil { // cancelled before it was written
 			w.poke()
 		}
 		return
 	}
 	// It was withdrawn while it waited behind another one: it must not run, if that can be helped.
 	c.begun = w.pool.now()
-	c.fate = ipc.Errorf(ipc.KindCancelled, "cancelled")
+	c.more().fate = ipc.Errorf(ipc.KindCancelled, "cancelled")
 	w.poke()
 }
 
@@ -407,7 +407,7 @@ func (w *worker) nextCalls(atOnce bool) (calls []*call, cancel *string) {
 			w.lent = append(w.lent, c)
 			c.bundle.hold(1)
 		}
-		c.batch = c.task.Idempotent && !c.exact && !c.own && w.claims.Batch && w.claims.Options && !w.slot.canary
+		c.batch = c.shares && !c.own && w.claims.Batch && w.claims.Options && !w.slot.canary
 		calls = append(calls, c)
 	}
 	w.few = calls

@@ -25,17 +25,19 @@ func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carry
 	var behind []*call
 	first := w.flight.popFront()
 	for c := w.flight.popFront(); c != nil; c = w.flight.popFront() {
-		c.exact = c.exact || c.batch && c.written
+		if c.batch && c.written {
+			c.shares = false
+		}
 		behind = append(behind, c)
 	}
 	orders := w.takeOrders()
 	var fate *ipc.Error
 	ran := false
 	if first != nil && first.task.Key != ipc.KeyHello {
-		fate = first.fate
+		fate = first.fate()
 		ran = first.begun != 0
 		if ran && fate == nil && first.batch { // its answer may have been on hold, and another one have killed the worker
-			first.exact = true
+			first.shares = false
 			first.attempts--
 			ran = false
 		}

@@ -213,13 +213,14 @@ func isClosed(c <-chan struct{}) bool {
 // Submit gives t to a worker, or lets it wait for one; see [ipc.Runner]. What t points to is not copied: it must not change
 // before the outcome, and may then, also when the task was withdrawn.
 func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) error {
+	if err := p.check(&t); err != nil {
+		return err
+	}
 	return p.submit(ctx, p.newCall(t, done))
 }
 
+// submit is Submit for a call of a task that has been checked.
 func (p *Pool) submit(ctx context.Context, c *call) error {
-	if err := p.check(&c.task); err != nil {
-		return err
-	}
 	if ctx.Err() != nil {
 		return ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
 	}

@@ -187,15 +187,19 @@ func (w *worker) tell(answers []heard) {
 			continue
 		}
 		w.outcome(h, &o)
-		if h.lent && w.owes(c, o) {
+		switch {
+		case !h.lent:
+			c.tell(o)
+		case w.owes(c, o):
 			continue
+		default:
+			c.finish(o)
 		}
-		c.finish(o)
 		if b == nil {
 			continue
 		}
 		w.in.Reuse(&h.answer) // it was lent until that was told
-		if c.fate == nil {
+		if c.fate() == nil {
 			letGo++
 		}
 	}
@@ -209,7 +213,7 @@ func (w *worker) outcome(h *heard, o *ipc.Outcome) {
 	o.Attempts, o.Queued, o.Ran = int(c.attempts), c.begun.since(c.queued), h.ran
 	switch {
 	case h.asked:
-		o.Err = c.fate
+		o.Err = c.fate()
 	case h.answer.Err != nil:
 		o.Err = h.answer.Err
 	case h.answer.Given, c.bundle != nil && !h.lent:
@@ -236,6 +240,7 @@ func (w *worker) owes(c *call, o ipc.Outcome) bool {
 // match needs pool.mu. It takes the calls of answers out of flight, and says how many have been in flight. The time since the
 // first of them began is divided among all that had come by now: the reader does not see when each was written.
 func (w *worker) match(answers []heard, all int, now instant) (n int) {
+	told := 0
 	for n < len(answers) {
 		c := w.head()
 		if c == nil || !c.written || string(answers[n].answer.Key) != c.task.Key {
@@ -243,6 +248,9 @@ func (w *worker) match(answers []heard, all int, now instant) (n int) {
 		}
 		h := &answers[n]
 		h.call, h.withdrawn, h.lent = c, c.state == callFinished, c.lent
+		if !h.withdrawn && !h.lent && !c.own {
+			told++
+		}
 		c.state = callFinished
 		c.stopClock()
 		w.pool.cleared(c.task.Key)
@@ -260,6 +268,7 @@ func (w *worker) match(answers []heard, all int, now instant) (n int) {
 			next.begun = max(c.begun+instant(h.ran), next.queued)
 		}
 	}
+	w.pool.pending.Add(int64(-told))
 	w.beginHead()
 	return n
 }
