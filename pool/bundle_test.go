@@ -3,6 +3,7 @@ package pool
 import (
 	"reflect"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,36 @@ func TestLookAtATimeoutMeetsACallThatIsUsedAgain(t *testing.T) {
 			t.Errorf("the call that nobody has was to end: %v", c.fate())
 		}
 	})
+}
+
+// TestWithdrawnCallIsTheNextOfItsWorker: who has withdrawn it tells its outcome, while the worker gets as far and the call
+// is given a fate. The race detector sees it.
+func TestWithdrawnCallIsTheNextOfItsWorker(t *testing.T) {
+	p := &Pool{made: time.Now(), cfg: Config{Event: func(Event) {}}}
+	w := &worker{pool: p, slot: &slot{pool: p}, poked: make(chan struct{}, 1)}
+	b := &bundle{n: 2, done: func(int, ipc.Outcome) {}}
+	b.held.Store(10)
+	for i := range b.few[:2] {
+		c := &b.few[i]
+		c.pool, c.bundle, c.task = p, b, ipc.Task{Key: "k"}
+		w.assign(c)
+		c.written = true
+	}
+	w.beginHead()
+	c := &b.few[1]
+	var withdrawing sync.WaitGroup
+	withdrawing.Go(func() { c.withdraw(ipc.Errorf(ipc.KindCancelled, "cancelled"), true) })
+	for over := false; !over; { // but its outcome may not be told yet
+		p.mu.Lock()
+		if over = c.state == callFinished; over {
+			w.match([]heard{{answer: ipc.Answer{Key: []byte("k")}}}, 1, p.now())
+		}
+		p.mu.Unlock()
+	}
+	withdrawing.Wait()
+	if c.fate() == nil {
+		t.Error("it runs, though nobody wants it any more")
+	}
 }
 
 func TestWhatChangesOfACallHasALineOfTheCache(t *testing.T) {

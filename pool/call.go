@@ -149,6 +149,7 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 		p.waiting--
 	case c.written:
 		writer = c.on
+		c.more() // its worker may get as far, and has its fate to write: see beginHead
 	case c.state == callRunning:
 		c.on.stale = true
 	}
