@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 )
 
 // Request is a message down to a worker. Its Raws are valid until the decoder reads again.
@@ -42,11 +41,12 @@ type Decoder struct {
 	r   io.Reader
 	cfg DecoderConfig
 	lim Limits
-	err error // why it is dead
 
-	// the message that was found; what is absent is empty, and only a request has a third
-	key    []byte
-	values [3]Raw
+	mostFlat int   // bytes of a message that is taken at a glance
+	err      error // why it is dead
+
+	found message
+	keys  strings.Builder // the keys of the last requests: each one shares its memory with some others
 
 	buf     []byte
 	pos     int    // what is before it has been handed out
@@ -65,10 +65,25 @@ type Decoder struct {
 	arena   []byte // all of what parsed is a part of
 }
 
+// message is one that was found.
+type message struct {
+	bytes []byte
+	keyAt int    // where its key begins, behind the head of that,
+	ends  [4]int // where its key and its values end; what is absent is empty, and only a request has a third value
+}
+
+func (m *message) key() []byte { return m.bytes[m.keyAt:m.ends[0]] }
+
+func (m *message) value(i int) Raw { return m.bytes[m.ends[i]:m.ends[i+1]:m.ends[i+1]] }
+
 // NewDecoder returns a Decoder that reads from r.
 func NewDecoder(r io.Reader, cfg DecoderConfig) *Decoder {
 	lim := cfg.Limits.orDefault()
-	return &Decoder{r: r, cfg: cfg, lim: lim, scanner: Scanner{lim: lim, around: 1}}
+	d := &Decoder{r: r, cfg: cfg, lim: lim, scanner: Scanner{lim: lim, around: 1}}
+	if lim.admitsFlat() {
+		d.mostFlat = lim.Size
+	}
+	return d
 }
 
 // Request reads the next request. The error is io.EOF when the input ends between two of them; an *Error of kind
@@ -91,8 +106,23 @@ func (d *Decoder) RequestNow(r *Request) (ok bool, err error) {
 
 // request fills r with the message that was found.
 func (d *Decoder) request(r *Request) {
-	r.Key, r.Target = string(d.key), d.values[0]
-	r.Args, r.Options = present(d.values[1]), present(d.values[2])
+	m := &d.found
+	r.Key, r.Target = d.keyOf(m.key()), m.value(0)
+	r.Args, r.Options = present(m.value(1)), present(m.value(2))
+}
+
+// keysTogether is how many bytes of keys share an allocation. Whoever keeps one of them keeps as much.
+const keysTogether = 1 << 10
+
+// keyOf is a key as a string. To allocate each by itself would take as long as to take a short message apart.
+func (d *Decoder) keyOf(key []byte) string {
+	if d.keys.Cap()-d.keys.Len() < len(key) {
+		d.keys = strings.Builder{}
+		d.keys.Grow(max(keysTogether, len(key)))
+	}
+	at := d.keys.Len()
+	d.keys.Write(key)
+	return d.keys.String()[at:]
 }
 
 // present is r, or nil where it stands for nothing.
@@ -120,21 +150,21 @@ func (d *Decoder) AnswerNow(a *Answer) (ok bool, err error) {
 
 // answer fills a with the message that was found.
 func (d *Decoder) answer(a *Answer) error {
-	*a = Answer{Key: d.key}
-	value, fault := d.values[0], d.values[1]
+	*a = Answer{Key: d.found.key()}
+	value, fault := d.found.value(0), d.found.value(1)
 	if fault.IsNil() {
-		a.Value, a.room = value, d.give()
+		a.Value, a.room = value, d.give(value)
 		a.Given = a.room != nil
 		return nil
 	}
 	if !value.IsNil() {
-		d.err = Errorf(KindProtocol, "the answer of key %.40q has a value and an error, so it echoes requests: is it cat?", d.key)
+		d.err = Errorf(KindProtocol, "the answer of key %.40q has a value and an error, so it echoes requests: is it cat?", a.Key)
 		return d.err
 	}
 	var ok bool
 	if a.Err, ok = taskError(fault); !ok {
 		t, _ := next(fault)
-		d.err = Errorf(KindProtocol, "the error of key %.40q must be a string or a map, not %s", d.key, t.kind)
+		d.err = Errorf(KindProtocol, "the error of key %.40q must be a string or a map, not %s", a.Key, t.kind)
 	}
 	return d.err
 }
@@ -154,9 +184,9 @@ func (d *Decoder) Reuse(a *Answer) {
 	}
 }
 
-// give leaves the buffer to the value that was found, if that is most of it, and goes on in the small one.
-func (d *Decoder) give() (room []byte) {
-	d.bulky = d.cfg.Wire != JSON && cap(d.buf) > smallBuffer && len(d.values[0]) >= cap(d.buf)/2
+// give leaves the buffer to a value that was found, if that is most of it, and goes on in the small one.
+func (d *Decoder) give(value Raw) (room []byte) {
+	d.bulky = d.cfg.Wire != JSON && cap(d.buf) > smallBuffer && len(value) >= cap(d.buf)/2
 	if !d.bulky || len(d.unread()) > smallBuffer {
 		d.spare = nil
 		return nil
@@ -317,13 +347,13 @@ func (d *Decoder) dieOf(cause error, format string, args ...any) error {
 	return d.err
 }
 
-// checkKey refuses a key that no message may have.
+// checkKey refuses a message whose key is none.
 func (d *Decoder) checkKey() bool {
-	switch {
-	case len(d.key) > MaxKey:
-		_ = d.die("a key has %d bytes; at most %d are allowed", len(d.key), MaxKey)
+	switch key := d.found.key(); {
+	case len(key) > MaxKey:
+		_ = d.die("a key has %d bytes; at most %d are allowed", len(key), MaxKey)
 		return false
-	case !utf8.Valid(d.key):
+	case !validKey(key):
 		_ = d.die("a key is not valid UTF-8")
 		return false
 	}

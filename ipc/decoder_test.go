@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -46,13 +47,18 @@ func events(d *Decoder, answers bool) (list []string) {
 
 // read decodes a stream of answers whose oldest key is always key; text that comes in pieces is joined.
 func read(r io.Reader, wire Wire, key string) (list []string, text string) {
-	var b strings.Builder
-	d := NewDecoder(r, DecoderConfig{
+	d, told := reading(r, wire, key)
+	return events(d, true), told.String()
+}
+
+// reading is a decoder of answers, and the text that it meets.
+func reading(r io.Reader, wire Wire, key string) (*Decoder, *strings.Builder) {
+	text := new(strings.Builder)
+	return NewDecoder(r, DecoderConfig{
 		Wire:   wire,
 		Oldest: func() (string, bool) { return key, true },
-		Text:   func(p []byte) { b.Write(p) },
-	})
-	return events(d, true), b.String()
+		Text:   func(p []byte) { text.Write(p) },
+	}), text
 }
 
 func TestAnswers(t *testing.T) {
@@ -570,8 +576,13 @@ func FuzzRequests(f *testing.F) {
 			wire = JSON
 		}
 		d := NewDecoder(bytes.NewReader(b), DecoderConfig{Wire: wire})
+		plain := NewDecoder(bytes.NewReader(b), DecoderConfig{Wire: wire})
+		plain.mostFlat = 0 // it scans them all
 		for {
 			r, err := d.Request()
+			if scanned, failed := plain.Request(); !reflect.DeepEqual(r, scanned) || fmt.Sprint(err) != fmt.Sprint(failed) {
+				t.Fatalf("at a glance: %v, %v\nscanned: %v, %v", r, err, scanned, failed)
+			}
 			if err != nil {
 				break
 			}
@@ -621,6 +632,12 @@ func FuzzDecoder(f *testing.F) {
 			rest = rest[n:]
 			return n, nil
 		}), wire, "k")
+		// That most messages are taken apart at a glance makes no difference, either.
+		plain, told := reading(bytes.NewReader(b), wire, "k")
+		plain.mostFlat = 0
+		if list := events(plain, true); !slices.Equal(list, whole) || told.String() != text {
+			t.Fatalf("at a glance: %q, text %q\nscanned: %q, text %q", whole, text, list, told)
+		}
 		// The bytes that an error shows are those that have come.
 		same := slices.EqualFunc(whole, pieces, func(a, b string) bool {
 			a, _, _ = strings.Cut(a, " (got ")

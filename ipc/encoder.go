@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // Encoder writes messages, many to one write: each call appends a message to a buffer, and Flush writes the buffer. A
@@ -110,21 +109,19 @@ func shorten(s string) string {
 
 // message appends an array of the key and up to three values.
 func (e *Encoder) message(what, key string, values ...Raw) error {
-	if len(key) > MaxKey || !utf8.ValidString(key) {
+	if len(key) > MaxKey || !validKey(key) {
 		return Errorf(KindInput, "%s of key %.40q: a key is UTF-8 of at most %d bytes, and this one has %d", what, key, MaxKey, len(key))
 	}
 	if err := e.fits(values); err != nil {
 		return Errorf(KindInput, "%s of key %q: %w", what, key, err)
 	}
-	start, lends, before := len(e.buf), len(e.lent), e.Buffered()
+	var size int
 	if e.json {
-		e.line(key, values)
+		size = e.line(key, values)
 	} else {
-		e.tuple(key, values)
+		size = e.tuple(key, values)
 	}
-	if size := e.Buffered() - before; size > e.lim.Size {
-		clear(e.lent[lends:])
-		e.buf, e.lent = e.buf[:start], e.lent[:lends]
+	if size > e.lim.Size {
 		return Errorf(KindInput, "%s of key %q has %d bytes; the limit is %d", what, key, size, e.lim.Size)
 	}
 	return nil
@@ -143,23 +140,32 @@ func (e *Encoder) fits(values []Raw) error {
 	return nil
 }
 
-func (e *Encoder) tuple(key string, values []Raw) {
-	start := len(e.buf)
-	e.buf = appendString(append(e.buf, 0x91+byte(len(values))), key)
+// tuple appends a message, unless its size, which it returns, is beyond the limit.
+func (e *Encoder) tuple(key string, values []Raw) (size int) {
+	start, lends := len(e.buf), len(e.lent)
+	buf := appendString(append(e.buf, 0x91+byte(len(values))), key)
 	for _, value := range values {
 		switch {
 		case len(value) == 0:
-			e.buf = append(e.buf, codeNil)
+			buf = append(buf, codeNil)
 		case len(value) < LargeValue:
-			e.buf = append(e.buf, value...)
+			buf = append(buf, value...)
 		default:
-			first := firstPart(value, len(e.buf)-start)
+			first := firstPart(value, len(buf)-start)
 			last := len(value) - (len(value)-first)%pageSize
-			e.buf = append(e.buf, value[:first]...)
-			e.lent = append(e.lent, lent{len(e.buf), value[first:last]})
-			e.buf = append(e.buf, value[last:]...)
+			buf = append(buf, value[:first]...)
+			e.lent = append(e.lent, lent{len(buf), value[first:last]})
+			buf = append(buf, value[last:]...)
+			size += last - first
 		}
 	}
+	if size += len(buf) - start; size > e.lim.Size {
+		clear(e.lent[lends:])
+		e.lent = e.lent[:lends]
+		return size
+	}
+	e.buf = buf
+	return size
 }
 
 const pageSize = 4 << 10
@@ -176,14 +182,18 @@ func firstPart(value Raw, n int) int {
 	return first
 }
 
-func (e *Encoder) line(key string, values []Raw) {
+// line is tuple on the JSON wire.
+func (e *Encoder) line(key string, values []Raw) (size int) {
 	w := jsonWriter{dst: append(e.buf, '['), nan: true}
 	w.dst = appendQuoted(w.dst, key)
 	for _, value := range values {
 		w.next(value)
 	}
 	w.dst = append(w.dst, ']', '\n')
-	e.buf = w.dst
+	if size = len(w.dst) - len(e.buf); size <= e.lim.Size {
+		e.buf = w.dst
+	}
+	return size
 }
 
 // next writes a comma and a value that a scanner has passed.

@@ -58,25 +58,44 @@ func flatEnd(b []byte, at int) int {
 // flatSize is how many bytes the flat value takes that b begins with; 0: it is not flat, or not whole.
 func flatSize(b []byte) int { return flatEnd(b, 0) }
 
-// flat takes the message apart that b begins with, if it is whole and its values are flat. It returns its size, or 0.
-func (d *Decoder) flat(b []byte) int {
-	key := leafEnd(b, 1)
-	if key == 0 {
+// flat takes the message apart that b begins with, if it is one, it is whole, and its values are flat. It returns its size,
+// or 0.
+func (d *Decoder) flat(b []byte, answer bool) int {
+	if len(b) < 2 || !beginsTuple(b[0]) && (b[0] != 0x94 || answer) || !beginsString(b[1]) {
 		return 0
 	}
-	var values [3]Raw
-	at := key
-	for i := range values[:b[0]-0x91] {
-		end := flatEnd(b, at)
-		if end == 0 {
-			return 0
+	at, m := 1, &d.found
+	for i := range m.ends {
+		if i >= int(b[0]&0x0f) {
+			m.ends[i] = at
+			continue
 		}
-		values[i] = b[at:end:end]
-		at = end
+		switch c := byteAt(b, at); {
+		case c >= 0xa0 && c < 0xc0: // this and the next are what most values are
+			at += 1 + int(c&0x1f)
+		case c == 0xc4 || c == 0xd9:
+			at += 2 + int(byteAt(b, at+1))
+		default:
+			if at = flatEnd(b, at); at == 0 {
+				return 0
+			}
+		}
+		m.ends[i] = at
+	}
+	if at > len(b) {
+		return 0
 	}
 	_, head, _ := stringHead(b[1:])
-	d.key, d.values = b[1+head:key], values
+	m.bytes, m.keyAt = b, 1+head
 	return at
+}
+
+// byteAt is b[at], or 0 where b has ended.
+func byteAt(b []byte, at int) byte {
+	if at < len(b) {
+		return b[at]
+	}
+	return 0
 }
 
 // admitsFlat says that no limit but the size can refuse a message of flat values.

@@ -167,7 +167,7 @@ func (d *Decoder) parseLine(line []byte, answer bool) error {
 	}
 	free := d.parsed[len(d.parsed):]
 	p := jsonParser{src: line, dst: free, lim: d.lim}
-	var bounds [4]int // where the values begin, and after the last one where that ends
+	var ends [4]int // of the key and the values
 	n, most := 0, 4
 	if answer {
 		most = 3
@@ -182,9 +182,12 @@ func (d *Decoder) parseLine(line []byte, answer bool) error {
 		if p.space(); n == 0 && !p.at('"') {
 			return errNoTuple
 		}
-		bounds[n] = len(p.dst)
+		err := p.value(0)
+		for i := n; i < len(ends); i++ {
+			ends[i] = len(p.dst)
+		}
 		n++
-		return p.value(0)
+		return err
 	})
 	if cap(p.dst) > cap(free) {
 		d.arena = p.dst[:0]
@@ -196,14 +199,11 @@ func (d *Decoder) parseLine(line []byte, answer bool) error {
 	if items < 2 || p.i < len(line) {
 		return errNoTuple
 	}
-	name, _ := next(p.dst)
-	if d.key = name.data; !d.checkKey() {
+	name, key := next(p.dst)
+	d.found = message{bytes: p.dst, keyAt: key - len(name.data), ends: ends}
+	if !d.checkKey() {
 		return d.err
 	}
 	d.parsed = p.dst
-	for ; n < len(bounds); n++ {
-		bounds[n] = len(p.dst)
-	}
-	d.values = [3]Raw{p.dst[bounds[1]:bounds[2]:bounds[2]], p.dst[bounds[2]:bounds[3]:bounds[3]], p.dst[bounds[3]:]}
 	return nil
 }

@@ -106,3 +106,22 @@ func TestTargetCall(t *testing.T) {
 		t.Errorf("args that cannot be encoded: %v", err)
 	}
 }
+
+func TestKeysAreTextOfSomeLength(t *testing.T) {
+	for _, n := range []int{0, 1, 31, 32, 33, MaxKey} {
+		for key, want := range map[string]bool{
+			strings.Repeat("k", n):                                     true,
+			strings.Repeat("k", max(0, n-2)) + "ü":                     true,
+			strings.Repeat("k", max(0, n-1)) + "\xfc":                  false,
+			strings.Repeat("\x80", min(n, 1)) + strings.Repeat("k", n): n == 0,
+		} {
+			if got := validKey(key); got != want || validKey([]byte(key)) != want {
+				t.Errorf("validKey(%q) = %v, want %v", key, got, want)
+			}
+		}
+	}
+	long := strings.Repeat("ü", MaxKey/2)
+	if n := testing.AllocsPerRun(100, func() { _ = validKey(long) && validKey([]byte(long)[:0]) }); n > 1 { // the test's own
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -7,10 +7,18 @@ import (
 
 // nextTuple finds a msgpack message in what has arrived.
 func (d *Decoder) nextTuple(answer bool) bool {
-	if d.scanned == 0 && !d.begin(answer) {
-		return false
+	size := 0
+	if d.scanned == 0 {
+		if size = d.flat(d.unread(), answer); size > d.mostFlat {
+			size = 0
+		}
+		if size == 0 && !d.begin(answer) {
+			return false
+		}
 	}
-	size := d.whole(d.unread())
+	if size == 0 {
+		size = d.whole(d.unread())
+	}
 	if size == 0 || !d.checkKey() {
 		return false
 	}
@@ -23,9 +31,6 @@ func (d *Decoder) nextTuple(answer bool) bool {
 // whole takes the message apart that b begins with, if it has arrived. It returns its size, or 0.
 func (d *Decoder) whole(b []byte) int {
 	if d.scanned == 0 {
-		if n := d.flat(b); n > 0 && n <= d.lim.Size && d.lim.admitsFlat() {
-			return n
-		}
 		d.scanner.Reset()
 	}
 	n, done, err := d.scanner.Scan(b[d.scanned:])
@@ -35,10 +40,11 @@ func (d *Decoder) whole(b []byte) int {
 		_ = d.dieOf(err, "a malformed message%s: %v", ofKey(b), err)
 	case done:
 		size, head, _ := stringHead(b[1:])
-		key := 1 + head + size
-		d.key, d.values = b[1+head:key], [3]Raw{b[key:d.scanned:d.scanned]}
+		at := 1 + head + size
+		d.found = message{bytes: b, keyAt: 1 + head, ends: [4]int{at, d.scanned, d.scanned, d.scanned}}
 		for i := range b[0] - 0x92 {
-			d.values[i], d.values[i+1] = split(d.values[i])
+			at += sizeOf(b[at:d.scanned])
+			d.found.ends[1+i] = at
 		}
 		return d.scanned
 	default:
@@ -47,12 +53,6 @@ func (d *Decoder) whole(b []byte) int {
 		}
 	}
 	return 0
-}
-
-// split cuts the first value off.
-func split(values Raw) (first, rest Raw) {
-	n := sizeOf(values)
-	return values[:n:n], values[n:]
 }
 
 // begin takes the text before a message, and reports whether one begins.
