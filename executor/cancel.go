@@ -28,9 +28,11 @@ type intake struct {
 	dec *ipc.Decoder // the reader's while there is one, else the loop's
 
 	// turn is a task's number, and what is going on. The loop writes it, but for turnRunning to turnAside, which the
-	// watch does.
+	// watch does. While there is a reader, the number goes on with the end of a task, too.
 	turn    atomic.Uint64
 	own     request      // what the loop has read itself
+	forgets bool         // who runs tasks keeps no context beyond its call: there is one for all,
+	only    runContext   // this one
 	fresh   []runContext // for the requests to come
 	now     *request     // what runs; guarded by mu while there is a reader
 	aside   bool         // the loop's: there was a reader when it looked last
@@ -58,10 +60,19 @@ const (
 type request struct {
 	ipc.Request
 
+	told   *ipc.RequestOptions // what its options tell
+	unread error               // why they tell nothing
+
 	// Guarded by intake.mu while there is a reader.
 	ctx *runContext // nil until it begins
 	off bool        // it was cancelled before it began
 }
+
+// noOptions is what is told by none.
+var noOptions ipc.RequestOptions
+
+// batch says that the answer may be held.
+func (r *request) batch() bool { return r.told.Batch }
 
 func newIntake(dec *ipc.Decoder) *intake {
 	in := &intake{dec: dec}
@@ -132,13 +143,14 @@ func (in *intake) begin(ctx context.Context, r *request) {
 	if in.aside {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		r.ctx = in.newContext(ctx)
+		r.ctx = in.newContext(ctx, r.told)
+		in.turn.Add(turnNext)
 		if r.off {
 			r.ctx.cancel()
 		}
 		return
 	}
-	r.ctx = in.newContext(ctx)
+	r.ctx = in.newContext(ctx, r.told)
 	in.now = r
 	in.turn.Store(in.turn.Load()&^(turnNext-1) + turnNext + turnRunning)
 	if !in.watched.Load() && in.watched.CompareAndSwap(false, true) {
@@ -146,14 +158,22 @@ func (in *intake) begin(ctx context.Context, r *request) {
 	}
 }
 
-// newContext makes the context of a run. They are allocated by the dozen: who keeps one keeps little with it.
-func (in *intake) newContext(ctx context.Context) *runContext {
-	if len(in.fresh) == 0 {
-		in.fresh = make([]runContext, 24)
+// newContext makes the context of a run, which begins with the next turn. They are allocated by the dozen: who keeps one
+// keeps little with it.
+func (in *intake) newContext(ctx context.Context, told *ipc.RequestOptions) *runContext {
+	c := &in.only
+	if in.forgets {
+		if c.inner.Load() != nil { // a look costs less than a store
+			c.inner.Store(nil)
+		}
+	} else {
+		if len(in.fresh) == 0 {
+			in.fresh = make([]runContext, 24)
+		}
+		c = &in.fresh[0]
+		in.fresh = in.fresh[1:]
 	}
-	c := &in.fresh[0]
-	in.fresh = in.fresh[1:]
-	c.Context = ctx
+	c.Context, c.told, c.in, c.turn = ctx, told, in, in.turn.Load()/turnNext+1
 	return c
 }
 
@@ -166,6 +186,7 @@ func (in *intake) end() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.now = nil
+	in.turn.Add(turnNext)
 }
 
 // arm needs watched to be its caller's. In a while somebody looks whether still the same runs.
@@ -262,8 +283,9 @@ func (r *request) size() int { return len(r.Key) + len(r.Target) + len(r.Args) +
 type runContext struct {
 	context.Context //nolint:containedctx // the stream's: this is a context itself
 
-	told  ipc.RequestOptions
-	over  atomic.Bool // the run has ended
+	told  *ipc.RequestOptions
+	in    *intake
+	turn  uint64 // the number of the run
 	inner atomic.Pointer[cancellable]
 }
 
@@ -271,6 +293,12 @@ type cancellable struct {
 	context.Context //nolint:containedctx // a part of one
 
 	stop context.CancelFunc
+}
+
+// over says that the run has ended. Its turn has then, and what is seen of that is enough: to tell each context costs more.
+func (c *runContext) over() bool {
+	t := c.in.turn.Load()
+	return t/turnNext != c.turn || t%turnNext == turnIdle
 }
 
 // proper makes the context that can be cancelled, if there is none yet.
@@ -284,7 +312,7 @@ func (c *runContext) proper() *cancellable {
 			inner = c.inner.Load()
 		}
 	}
-	if c.over.Load() {
+	if c.over() {
 		inner.stop()
 	}
 	return inner
@@ -292,8 +320,8 @@ func (c *runContext) proper() *cancellable {
 
 func (c *runContext) cancel() { c.proper().stop() }
 
+// end is called when the turn has ended.
 func (c *runContext) end() {
-	c.over.Store(true)
 	if inner := c.inner.Load(); inner != nil {
 		inner.stop()
 	}
@@ -307,7 +335,7 @@ func (c *runContext) Err() error {
 	switch inner := c.inner.Load(); {
 	case inner != nil:
 		return inner.Err()
-	case c.over.Load():
+	case c.over():
 		return context.Canceled
 	}
 	return c.Context.Err()
@@ -316,7 +344,7 @@ func (c *runContext) Err() error {
 // Value returns what the stream's context has, and lets package context find the part that can be cancelled.
 func (c *runContext) Value(key any) any {
 	if key == (optionsKey{}) {
-		return c.told
+		return *c.told
 	}
 	if inner := c.inner.Load(); inner != nil {
 		return inner.Value(key)

@@ -191,6 +191,31 @@ func TestEveryRequestIsAnsweredOnceAndInOrder(t *testing.T) {
 	}
 }
 
+// forgetful has one context for all its calls.
+type forgetful struct{ *executor.Registry }
+
+func (forgetful) ForgetsContexts() bool { return true }
+
+func TestEachCallOfAForgetfulExecutorEndsByItself(t *testing.T) {
+	begun := make(chan string, 1)
+	c, hangUp := converse(t, forgetful{patient(begun)})
+	defer hangUp()
+	for range 3 {
+		c.send("cancelled", "wait", "it")
+		<-begun
+		c.cancel("cancelled")
+		c.want("cancelled", "it was told: context canceled")
+		for range 3 {
+			c.send("next", "work", 1)
+			c.want("next", "worked")
+		}
+		c.send("longer", "work", 30) // somebody reads beside it
+		c.send("behind", "work", 1)
+		c.want("longer", "worked")
+		c.want("behind", "worked")
+	}
+}
+
 func TestContextEndsWithItsCall(t *testing.T) {
 	kept := make(chan context.Context, 2)
 	var r executor.Registry

@@ -19,6 +19,19 @@ type Executor interface {
 	Execute(ctx context.Context, target, args ipc.Raw) (any, error)
 }
 
+// RawExecutor is an Executor whose results are encoded, mostly: to return one needs no memory.
+type RawExecutor interface {
+	Executor
+	// ExecuteRaw is Execute with the result encoded. It is valid until the next call, or may be args.
+	ExecuteRaw(ctx context.Context, target, args ipc.Raw) (ipc.Raw, error)
+}
+
+// Forgetful is an executor that can promise to keep no context beyond the call that it is given to. Then [Serve] needs to
+// make none for each call.
+type Forgetful interface {
+	ForgetsContexts() bool
+}
+
 // Binder is an executor that can be told what to run names on: build the class that target names with args, and keep it.
 type Binder interface {
 	Bind(ctx context.Context, target, args ipc.Raw) error

@@ -196,8 +196,8 @@ func (r *LocalRunner) attempt(ctx context.Context, t *localTask, name string, at
 		}).Stop()
 	}
 	conclude(
-		func() (any, error) { return r.e.Execute(runCtx, t.Target, t.Args) },
-		func(result any, err error) {
+		func() (ipc.Raw, error) { return EncodeResult(r.e.Execute(runCtx, t.Target, t.Args)) },
+		func(result ipc.Raw, err error) {
 			raw, failure := localOutcome(runCtx, timedOut, result, err)
 			again = ipc.KindOf(failure) == ipc.KindTimeout && !last && !errors.Is(err, errGoexit)
 			if !again {
@@ -208,13 +208,23 @@ func (r *LocalRunner) attempt(ctx context.Context, t *localTask, name string, at
 	return again
 }
 
-// localOutcome is what became of a run: of one that fails after its context ended, why that ended.
-func localOutcome(ctx context.Context, timedOut error, result any, err error) (ipc.Raw, error) {
-	if err == nil {
-		var raw ipc.Raw
-		if raw, err = toRaw(result); err == nil {
-			return slices.Clone(raw), nil // it may be the target itself
+// conclude runs f and calls done once with what became of it, even when f panics or ends its goroutine.
+func conclude(f func() (ipc.Raw, error), done func(ipc.Raw, error)) {
+	var result ipc.Raw
+	err := error(errGoexit)
+	defer func() {
+		if p := recover(); p != nil {
+			result, err = nil, panicked(p)
 		}
+		done(result, err)
+	}()
+	result, err = f()
+}
+
+// localOutcome is what became of a run: of one that fails after its context ended, why that ended.
+func localOutcome(ctx context.Context, timedOut error, result ipc.Raw, err error) (ipc.Raw, error) {
+	if err == nil {
+		return slices.Clone(result), nil // it may be the target itself
 	}
 	switch cause := context.Cause(ctx); {
 	case cause == nil:

@@ -38,15 +38,16 @@ func Serve(ctx context.Context, e Executor, in io.Reader, out io.Writer, wire ip
 // server answers the requests of one stream.
 type server struct {
 	e        Executor
+	execute  func(ctx context.Context, target, args ipc.Raw) (ipc.Raw, error) // of e
 	in       io.Reader
 	requests *intake
 	enc      *ipc.Encoder
 	busy     atomic.Bool // a request is read, and its answer is not written
 
-	options ipc.Raw            // of the last request that had any,
-	told    ipc.RequestOptions // and what they tell
-	batch   bool               // the answer to the request at hand may be held
-	held    bool               // answers wait for a flush; or did, until flushLate came
+	running *request            // its handler runs
+	options ipc.Raw             // of the last request that had any,
+	told    *ipc.RequestOptions // and what they tell; never changed, for the contexts of runs have it, too
+	held    bool                // answers wait for a flush; or did, until flushLate came
 
 	writing sync.Mutex  // guards enc and what follows
 	since   time.Time   // when the oldest of the answers that are held was
@@ -59,17 +60,32 @@ type server struct {
 }
 
 func newServer(e Executor, in io.Reader, out io.Writer, wire ipc.Wire) *server {
-	return &server{
+	s := &server{
 		e:        e,
 		in:       in,
 		requests: newIntake(ipc.NewDecoder(in, ipc.DecoderConfig{Wire: wire})),
 		enc:      ipc.NewEncoder(out, wire, ipc.Limits{}),
 	}
+	if raw, ok := e.(RawExecutor); ok {
+		s.execute = raw.ExecuteRaw
+	} else {
+		s.execute = func(ctx context.Context, target, args ipc.Raw) (ipc.Raw, error) {
+			return EncodeResult(e.Execute(ctx, target, args))
+		}
+	}
+	if f, ok := e.(Forgetful); ok {
+		s.requests.forgets = f.ForgetsContexts()
+	}
+	return s
 }
 
 func (s *server) serve(ctx context.Context) error {
 	defer context.AfterFunc(ctx, s.unblock)()
-	persist(func() { s.loop(ctx) })
+	persist(func() {
+		for !s.ended {
+			s.loop(ctx)
+		}
+	})
 	if s.flusher != nil {
 		s.flusher.Stop()
 	}
@@ -83,19 +99,31 @@ func (s *server) unblock() {
 	}
 }
 
+// loop answers requests until there is no more, or a handler panics or ends its goroutine. One deferred func for all of
+// them costs less than one for each.
 func (s *server) loop(ctx context.Context) {
+	defer func() {
+		if s.running == nil {
+			return
+		}
+		err := error(errGoexit)
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+		s.answer(s.running, nil, err)
+	}()
 	for !s.ended && ctx.Err() == nil {
-		req, err := s.next()
+		req, err := s.next(ctx)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				s.err = err
 			}
 			break
 		}
-		if !s.busy.Load() { // a look costs less than a store
-			s.busy.Store(true)
-		}
-		s.answer(ctx, req)
+		s.requests.begin(ctx, req)
+		s.running = req
+		result, err := s.run(req.ctx, req) //nolint:contextcheck // it is made of ctx
+		s.answer(req, result, err)
 	}
 	if err := s.flush(); err != nil && s.err == nil {
 		s.err = err
@@ -105,67 +133,69 @@ func (s *server) loop(ctx context.Context) {
 
 // next waits for a request. Held answers are written before it waits, and before a request whose own answer must not be
 // held: so a worker that dies has begun no such request while an answer was on hold.
-func (s *server) next() (*request, error) {
-	if s.held {
-		req, err := s.requests.nextNow()
-		if req != nil && s.mayHold(req) {
-			return req, nil
+func (s *server) next(ctx context.Context) (*request, error) {
+	req, err := s.requests.nextNow()
+	if req != nil {
+		s.heed(req)
+	}
+	if s.held && (req == nil || !req.batch()) {
+		if failed := s.flush(); failed != nil {
+			return nil, errors.Join(failed, err)
 		}
-		if failed := s.flush(); failed != nil || req != nil || err != nil {
-			return req, errors.Join(failed, err)
-		}
+	}
+	if req != nil || err != nil {
+		return req, err
 	}
 	s.busy.Store(false)
-	return s.requests.next()
-}
-
-// mayHold says that the answer to req may be held.
-func (s *server) mayHold(req *request) bool {
-	return req.Options != nil && s.read(req.Options) == nil && s.told.Batch
-}
-
-// read reads options; those of the last request are read already.
-func (s *server) read(options ipc.Raw) error {
-	if s.options != nil && bytes.Equal(options, s.options) {
-		return nil
+	if ctx.Err() != nil { // whoever ended it looks at busy then
+		return nil, io.EOF
 	}
-	s.options, s.told = nil, ipc.RequestOptions{}
-	if err := options.Decode(&s.told); err != nil {
-		return typeError("the options of the request: " + err.Error())
+	if req, err = s.requests.next(); err == nil {
+		s.busy.Store(true)
+		s.heed(req)
 	}
-	s.options = bytes.Clone(options)
-	return nil
+	return req, err
 }
 
-// answer runs a request and writes its one answer.
-func (s *server) answer(ctx context.Context, req *request) {
-	s.requests.begin(ctx, req)
-	conclude(
-		func() (any, error) { return s.run(req.ctx, req) }, //nolint:contextcheck // it is made of ctx
-		func(result any, err error) {
-			s.requests.end()
-			req.ctx.end()
-			if err := s.write(req, result, err); err != nil {
-				s.ended, s.err = true, fmt.Errorf("answer %q: %w", req.Key, err)
-			}
-		},
-	)
-}
-
-func (s *server) run(ctx context.Context, req *request) (any, error) {
-	s.batch = false
-	if req.off {
-		return nil, errNotBegun
-	}
-	if req.Options != nil {
-		if err := s.read(req.Options); err != nil {
-			return nil, err
+// heed reads the options of a request; those of the last one that had any are read already.
+func (s *server) heed(req *request) {
+	switch {
+	case req.Options == nil:
+		req.told, req.unread = &noOptions, nil
+	case s.options != nil && bytes.Equal(req.Options, s.options):
+		req.told, req.unread = s.told, nil
+	default:
+		told := new(ipc.RequestOptions)
+		if err := req.Options.Decode(told); err != nil {
+			req.told, req.unread = &noOptions, typeError("the options of the request: "+err.Error())
+			return
 		}
-		req.ctx.told, s.batch = s.told, s.told.Batch
+		s.options, s.told = bytes.Clone(req.Options), told
+		req.told, req.unread = told, nil
+	}
+}
+
+// answer writes the one answer of a request that has run.
+func (s *server) answer(req *request, result ipc.Raw, err error) {
+	s.running = nil
+	s.requests.end()
+	req.ctx.end()
+	if err := s.write(req, result, err); err != nil {
+		s.ended, s.err = true, fmt.Errorf("answer %q: %w", req.Key, err)
+	}
+}
+
+// run runs a request.
+func (s *server) run(ctx context.Context, req *request) (ipc.Raw, error) {
+	switch {
+	case req.off:
+		return nil, errNotBegun
+	case req.unread != nil:
+		return nil, req.unread
 	}
 	switch req.Key {
 	case ipc.KeyHello:
-		return s.hello(req.Request), nil
+		return EncodeResult(s.hello(req.Request), nil)
 	case ipc.KeyBind:
 		binder, ok := s.e.(Binder)
 		if !ok {
@@ -175,7 +205,7 @@ func (s *server) run(ctx context.Context, req *request) (any, error) {
 	case ipc.KeyAlive, ipc.KeyProgress:
 		return nil, ipc.Errorf(ipc.KindInput, "this worker does not claim %s", req.Key)
 	}
-	return s.e.Execute(ctx, req.Target, req.Args)
+	return s.execute(ctx, req.Target, req.Args)
 }
 
 func (s *server) hello(req ipc.Request) ipc.Hello {
@@ -206,16 +236,22 @@ const (
 )
 
 // write writes the answer to req, or holds it.
-func (s *server) write(req *request, result any, err error) error {
+func (s *server) write(req *request, result ipc.Raw, err error) error {
 	s.writing.Lock()
-	defer s.writing.Unlock()
-	if s.late != nil {
-		return s.late
+	failed := s.late
+	if failed == nil {
+		failed = s.encode(req.Key, result, err)
 	}
-	if err := s.encode(req.Key, result, err); err != nil {
-		return err
+	if failed == nil {
+		failed = s.send(req.batch())
 	}
-	if !s.batch || s.enc.Buffered() > heldMost {
+	s.writing.Unlock()
+	return failed
+}
+
+// send needs s.writing. It writes the answer that was encoded, or holds it.
+func (s *server) send(hold bool) error {
+	if !hold || s.enc.Buffered() > heldMost {
 		s.held = false
 		return s.enc.Flush()
 	}
@@ -225,6 +261,7 @@ func (s *server) write(req *request, result any, err error) error {
 	}
 	switch {
 	case s.armed:
+		return nil
 	case s.flusher == nil:
 		s.flusher = time.AfterFunc(heldTime, s.flushLate)
 	default:
@@ -260,25 +297,23 @@ func (s *server) flushLate() {
 }
 
 // encode appends an answer.
-func (s *server) encode(key string, result any, err error) error {
-	var raw ipc.Raw
-	if err == nil {
-		raw, err = toRaw(result)
-	}
-	if ipc.KindOf(err) == ipc.KindInput { // what the encoder says itself names the key, too
+func (s *server) encode(key string, result ipc.Raw, err error) error {
+	switch {
+	case err == nil:
+		if err = s.enc.Answer(key, result); err == nil {
+			return nil
+		}
+	case ipc.KindOf(err) == ipc.KindInput: // what the encoder says itself names the key, too
 		err = ipc.Errorf(ipc.KindInput, "answer of key %q: %w", key, err)
 	}
-	if err == nil {
-		err = s.enc.Answer(key, raw)
-	}
-	if err != nil {
-		return s.enc.Failure(key, err)
-	}
-	return nil
+	return s.enc.Failure(key, err)
 }
 
-// toRaw encodes a result.
-func toRaw(result any) (ipc.Raw, error) {
+// EncodeResult encodes what Execute has returned. Its error is err, or of kind input: the result cannot be encoded.
+func EncodeResult(result any, err error) (ipc.Raw, error) {
+	if err != nil {
+		return nil, err
+	}
 	switch raw := result.(type) {
 	case ipc.Raw:
 		return raw, nil
@@ -308,19 +343,6 @@ func persist(loop func()) {
 }
 
 var errGoexit = &ipc.Error{Kind: ipc.KindTask, Type: "goexit", Message: "the handler ended its goroutine (runtime.Goexit)"}
-
-// conclude runs f and calls done once with what became of it, even when f panics or ends its goroutine.
-func conclude(f func() (any, error), done func(any, error)) {
-	var result any
-	err := error(errGoexit)
-	defer func() {
-		if p := recover(); p != nil {
-			result, err = nil, panicked(p)
-		}
-		done(result, err)
-	}()
-	result, err = f()
-}
 
 // panicked makes an error of a panic, and puts its stack on stderr.
 func panicked(p any) *ipc.Error {

@@ -162,8 +162,8 @@ func TestARawArgumentIsWhatADecodedOneIs(t *testing.T) {
 	}
 }
 
-// TestServeAllocatesLittle is a guard: a request costs its key's string, its name's, its context, and what the handler
-// makes.
+// TestServeAllocatesLittle is a guard: a request costs its name's string and what the handler makes; keys and contexts are
+// allocated by the dozen.
 func TestServeAllocatesLittle(t *testing.T) {
 	var names executor.Registry
 	executor.Handle(&names, "echo", func(_ context.Context, v ipc.Raw) (ipc.Raw, error) { return v, nil })
@@ -183,7 +183,7 @@ func TestServeAllocatesLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if each := allocated / n; each > 4.1 {
+	if each := allocated / n; each > 3.1 {
 		t.Errorf("%.2f allocations per request", each)
 	}
 }

@@ -1,6 +1,7 @@
 package evalx
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -39,15 +40,21 @@ type Evaluator struct {
 	on      any                 // what names are looked up on: a Go executor, or a thing of ours
 	of      int                 // how many workers there are; names reach one of them
 	cache   cache
+	last    named                     // the name that was looked up last
 	objects map[string]starlark.Value // instances made by __class__
 	echo    starlark.Value            // the built-in of that name,
 	echoing any                       // and as a thing
 	now     run
 	thread  *starlark.Thread // of the run; the next one has it, too, unless something went wrong
 	args    starlark.Tuple   // room for those of a call
-	boxes   []ipc.Raw        // room for results
 
 	resolver executor.Eval // eval as a func, made once
+}
+
+// named is a name and what it stands for: mostly, tasks in a row call the same. thing is nil when that may have changed.
+type named struct {
+	text  []byte
+	thing any
 }
 
 // run is one task's evaluation.
@@ -57,6 +64,7 @@ type run struct {
 	cancel  context.CancelFunc // of ctx; nil when it is outer
 	bind    bool               // it is a bind, which reaches every worker
 	stopped *ipc.Error         // why it was stopped; nil: it was not
+	same    ipc.Raw            // an argument that is the result: to put it into an any would need memory
 }
 
 // begin fills in what is not zero, one by one: to copy a run takes longer than all else that an evaluation begins with.
@@ -105,6 +113,15 @@ func (e *Evaluator) Greet(g ipc.Greeting) ipc.Hello {
 
 // Execute resolves a tuple: a name of the executor, or else an expression.
 func (e *Evaluator) Execute(ctx context.Context, target, args ipc.Raw) (any, error) {
+	raw, err := e.ExecuteRaw(ctx, target, args)
+	if err != nil {
+		return nil, err
+	}
+	return raw, nil
+}
+
+// ExecuteRaw is Execute with the result encoded.
+func (e *Evaluator) ExecuteRaw(ctx context.Context, target, args ipc.Raw) (raw ipc.Raw, err error) {
 	if err := e.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -112,14 +129,19 @@ func (e *Evaluator) Execute(ctx context.Context, target, args ipc.Raw) (any, err
 	defer func() { e.end(well) }()
 	result, err := executor.Resolve(e.now.ctx, e.on, e.resolver, target, args) //nolint:contextcheck // it is ctx, with our timeout
 	if v, ok := result.(starlark.Value); ok && err == nil {
-		result, err = encode(v)
+		raw, err = encode(v)
+	} else {
+		raw, err = executor.EncodeResult(result, err)
 	}
 	if err != nil {
 		return nil, e.failure(err)
 	}
 	well = true
-	return result, nil
+	return raw, nil
 }
+
+// ForgetsContexts says that no context is kept; what Config.Executor does is not known.
+func (e *Evaluator) ForgetsContexts() bool { return e.cfg.Executor == nil }
 
 // Bind makes an executor of a class of Config.Executor, or else of the value of any expression, or of what a def, an
 // import or an assignment names. A callable value is called when there are args.
@@ -136,6 +158,7 @@ func (e *Evaluator) Bind(ctx context.Context, target, args ipc.Raw) error {
 }
 
 func (e *Evaluator) bind(ctx context.Context, target, args ipc.Raw) error {
+	e.last.thing = nil // a bind gives a name another meaning
 	if binder, ok := e.cfg.Executor.(executor.Binder); ok && e.isClass(target) {
 		if err := binder.Bind(ctx, target, args); err != nil {
 			return err
@@ -254,8 +277,12 @@ func (e *Evaluator) check() {
 
 // eval is the evaluator's part in [executor.Resolve].
 func (e *Evaluator) eval(_ context.Context, text []byte) (any, error) {
+	if e.last.thing != nil && bytes.Equal(text, e.last.text) {
+		return e.last.thing, nil
+	}
 	if v, ok := e.names[string(text)]; ok && isName(text) {
-		return e.thing(v), nil
+		e.last = named{append(e.last.text[:0], text...), e.thing(v)}
+		return e.last.thing, nil
 	}
 	if x, ok := e.cache.get(text); ok {
 		if x.lambda != nil {
@@ -351,24 +378,10 @@ type echoing struct{ function }
 // CallRaw calls it.
 func (f echoing) CallRaw(ctx context.Context, args ipc.Raw) (any, error) {
 	if one, ok := executor.OnlyArgument(args); ok {
-		return f.e.boxed(one), nil
+		f.e.now.same = one
+		return &f.e.now.same, nil
 	}
 	return f.function.CallRaw(ctx, args)
-}
-
-// boxed is r as a result. A slice in an any is allocated: small ones by the dozen, for a fifth of that.
-func (e *Evaluator) boxed(r ipc.Raw) any {
-	const small = 1 << 10 // whoever keeps one keeps all that were allocated with it
-	if len(r) > small {
-		return r
-	}
-	if len(e.boxes) == 0 {
-		e.boxes = make([]ipc.Raw, 24)
-	}
-	box := &e.boxes[0]
-	e.boxes = e.boxes[1:]
-	*box = r
-	return box
 }
 
 // bound is a value whose attributes are the names of tasks.

@@ -62,6 +62,8 @@ func TestSession(t *testing.T) {
 		{"z", `"big"`},
 		{"while x > 0: x -= 1", `null`},
 		{"x", `0`},
+		{"x = 7", `"x"`},
+		{"x", `7`}, // also when it was looked up just before
 		{"  1 + 1  # a comment", `2`},
 		{"\n\n1 + 1\n", `2`},
 		{"# nothing", `SyntaxError: there is nothing to evaluate`},
@@ -386,6 +388,11 @@ func TestBindFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, e, "any text", nil, `["got","any text"]`)
+	check(t, e, "executor", []any{1}, `["got",1]`)
+	if err := e.Bind(t.Context(), encode(t, "lambda q: ['another', q]"), nil); err != nil {
+		t.Fatal(err)
+	}
+	check(t, e, "executor", []any{1}, `["another",1]`) // also when the name was looked up just before
 	check(t, e, "1 + 1", []any{}, `2`)
 }
 

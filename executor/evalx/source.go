@@ -59,6 +59,7 @@ func (e *Evaluator) source(text string) (v starlark.Value, names bool, err error
 
 // statement runs one statement of the session. It answers an expression's value, or what the statement has bound.
 func (e *Evaluator) statement(file *syntax.File, stmt syntax.Stmt) (v starlark.Value, names bool, err error) {
+	e.last.thing = nil // it may give a name another meaning
 	one := &syntax.File{Path: file.Path, Stmts: []syntax.Stmt{stmt}, Options: file.Options}
 	switch stmt := stmt.(type) {
 	case *syntax.ExprStmt:
