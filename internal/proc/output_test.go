@@ -56,6 +56,22 @@ func TestAHurryEndsAWait(t *testing.T) {
 	p.Reap()
 }
 
+// TestWhatIsReadFollowsWhatWasWritten: who has the answer may change what he has sent. The race detector has to know it, in
+// any program that has it watch.
+func TestWhatIsReadFollowsWhatWasWritten(t *testing.T) {
+	p := mustStart(t, spawner(t), proctest.Command("cat"))
+	b := []byte("sent")
+	for _, write := range []func(f *os.File, b []byte) (int, error){proc.WriteNow, (*os.File).Write} {
+		go func() { _, _ = write(p.Stdin, bytes.Clone(b)) }()
+		if n, err := p.Stdout.Read(make([]byte, 64)); n != len(b) || err != nil {
+			t.Fatalf("read %d bytes, %v", n, err)
+		}
+		b[0]++
+	}
+	p.Kill()
+	p.Reap()
+}
+
 func TestACloseEndsAWait(t *testing.T) {
 	s := spawner(t)
 	for range 20 {
