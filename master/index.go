@@ -5,80 +5,99 @@ import (
 	"math/bits"
 )
 
-// index finds rows by their keys. It is a hash table with chains, which the rows themselves form, and it grows by one
-// chain at a time (linear hashing): so no insert takes long, however many keys there are, and a key costs 17 bytes
-// where it costs a map, which holds it once more and may have half of its slots free, 35 to 56. The zero index is empty.
+// index finds rows by their keys. It is a hash table with chains, and it grows by one chain at a time (linear hashing): so no
+// insert takes long, however many keys there are, and a key costs 16 bytes where it costs a map, which holds it once more
+// and may have half of its slots free, 35 to 56. The zero index is empty.
+//
+// A chain is made of numbers, and only the place of a row has its pointer: the garbage collector follows one for each row,
+// in the order in which they came and mostly are in memory. From chain to chain it would go anywhere, and wait each time.
 type index struct {
-	seed   maphash.Seed
-	pages  []*[pageLength]*row // of chains
-	chains uint64              // how many there are
-	mask   uint64              // for the place of a key: the smallest 2ⁿ−1 that is not below chains−1
-	rows   int
+	seed  maphash.Seed
+	pages []*[pageLength]place
+	size  uint64 // how many chains there are, and places
+	mask  uint64 // for the chain of a key: the smallest 2ⁿ−1 that is not below size−1
+	rows  int
+	free  uint32 // the first of the places that are; 0: none is
 }
 
-// pageLength is how many chains get their memory together: little enough that it takes no time.
+// place is where a row is, and where a chain begins. They are numbered from 1.
+type place struct {
+	row   *row
+	next  uint32 // the place of the next row of its chain, or the next free place; 0: it is the last
+	first uint32 // the place of the first row of the chain with this number; 0: there is none
+}
+
+// pageLength is how many places get their memory together: little enough that it takes no time.
 const pageLength = 512
 
-// chain is the one in which a key is, when it is anywhere.
-func (x *index) chain(key string) **row { return x.chainOf(maphash.String(x.seed, key)) }
+func (x *index) at(n uint32) *place { return &x.pages[(n-1)/pageLength][(n-1)%pageLength] }
 
-func (x *index) chainOf(hash uint64) **row {
+// chain is where the chain begins in which a key is, when it is anywhere.
+func (x *index) chain(key string) *uint32 { return x.chainOf(maphash.String(x.seed, key)) }
+
+func (x *index) chainOf(hash uint64) *uint32 {
 	i := hash & x.mask
-	if i >= x.chains {
+	if i >= x.size {
 		i &= x.mask >> 1 // the chain that this one will be split from
 	}
-	return x.at(i)
+	return &x.pages[i/pageLength][i%pageLength].first
 }
-
-func (x *index) at(i uint64) **row { return &x.pages[i/pageLength][i%pageLength] }
 
 // get returns the row of a key; nil: there is none.
 func (x *index) get(key string) *row {
 	if x.rows == 0 {
 		return nil
 	}
-	row := *x.chain(key)
-	for row != nil && row.key != key {
-		row = row.next
+	for n := *x.chain(key); n != 0; {
+		p := x.at(n)
+		if p.row.key == key {
+			return p.row
+		}
+		n = p.next
 	}
-	return row
+	return nil
 }
 
 // add puts in a row whose key has none.
 func (x *index) add(row *row) {
 	x.rows++
-	if x.rows > int(x.chains) { //nolint:gosec // they fit into memory
+	if x.free == 0 {
 		x.grow()
 	}
-	x.push(row)
+	n := x.free
+	p := x.at(n)
+	x.free, p.row = p.next, row
+	x.push(n, p)
 }
 
-func (x *index) push(row *row) {
-	chain := x.chain(row.key)
-	row.next, *chain = *chain, row
+func (x *index) push(n uint32, p *place) {
+	first := x.chain(p.row.key)
+	p.next, *first = *first, n
 }
 
-// grow adds a chain, and splits the one whose keys may belong there.
+// grow adds a chain and a place, and splits the chain whose keys may belong there.
 func (x *index) grow() {
-	n := x.chains
-	if n%pageLength == 0 {
-		x.pages = append(x.pages, &[pageLength]*row{})
+	i := x.size
+	if i%pageLength == 0 {
+		x.pages = append(x.pages, &[pageLength]place{})
 	}
-	x.chains++
+	x.size++
+	x.free = uint32(x.size) //nolint:gosec // 2³² rows do not fit into memory
 	switch {
-	case n == 0:
+	case i == 0:
 		x.seed = maphash.MakeSeed()
 		return
-	case n > x.mask:
+	case i > x.mask:
 		x.mask = x.mask<<1 | 1
 	}
-	from := x.at(n & (x.mask >> 1))
-	row := *from
-	*from = nil
-	for row != nil {
-		next := row.next
-		x.push(row)
-		row = next
+	from := &x.pages[i&(x.mask>>1)/pageLength][i&(x.mask>>1)%pageLength].first
+	n := *from
+	*from = 0
+	for n != 0 {
+		p := x.at(n)
+		next := p.next
+		x.push(n, p)
+		n = next
 	}
 }
 
@@ -87,24 +106,24 @@ func (x *index) remove(row *row) {
 	if x.rows == 0 {
 		return
 	}
-	for at := x.chain(row.key); *at != nil; at = &(*at).next {
-		if *at == row {
-			*at, row.next = row.next, nil
+	for at := x.chain(row.key); *at != 0; {
+		n := *at
+		p := x.at(n)
+		if p.row == row {
+			*at, p.next, p.row = p.next, x.free, nil
+			x.free = n
 			x.rows--
 			return
 		}
+		at = &p.next
 	}
 }
 
 // all ranges over the rows, in no order; the one at hand may be removed.
 func (x *index) all(yield func(*row) bool) {
-	for i := range x.chains {
-		for row := *x.at(i); row != nil; {
-			next := row.next
-			if !yield(row) {
-				return
-			}
-			row = next
+	for n := range x.size {
+		if row := x.at(uint32(n + 1)).row; row != nil && !yield(row) {
+			return
 		}
 	}
 }
@@ -120,11 +139,13 @@ func (x *index) scan(at uint64, yield func(*row)) (next uint64) {
 		return 0
 	}
 	hash := bits.Reverse64(at)
-	for row := *x.chainOf(hash); row != nil; row = row.next {
-		yield(row)
+	for n := *x.chainOf(hash); n != 0; {
+		p := x.at(n)
+		yield(p.row)
+		n = p.next
 	}
 	low := bits.Len64(x.mask) // so many bits say which chain it is; one less, when it will be split in this round
-	if hash&x.mask|(x.mask>>1+1) >= x.chains && low > 0 {
+	if hash&x.mask|(x.mask>>1+1) >= x.size && low > 0 {
 		low--
 	}
 	return at + 1<<(64-low)

@@ -13,8 +13,7 @@ import (
 
 // row is all that is known of a key.
 type row struct {
-	key  string
-	next *row // in core.rows
+	key string
 
 	*traffic        // what is under way; idle: nothing
 	entry    *entry // nil: not added
