@@ -230,19 +230,19 @@ func (c *call) finish(o ipc.Outcome) {
 	if !c.own {
 		c.pool.pending.Add(-1)
 	}
-	c.tell(o)
+	c.tell(&o)
 }
 
 // tell is finish for a call that is not pending any more.
-func (c *call) tell(o ipc.Outcome) {
+func (c *call) tell(o *ipc.Outcome) {
 	if r := c.rare; r != nil {
 		stopAll(r.expiry, r.unhook)
 		stopAll(r.clock, nil)
 	}
 	if c.bundle != nil {
-		c.bundle.done(int(c.number), o)
+		c.bundle.done(int(c.number), *o)
 	} else {
-		c.rare.done(o)
+		c.rare.done(*o)
 	}
 }
 

@@ -189,7 +189,7 @@ func (w *worker) tell(answers []heard) {
 		w.outcome(h, &o)
 		switch {
 		case !h.lent:
-			c.tell(o)
+			c.tell(&o)
 		case w.owes(c, o):
 			continue
 		default:

@@ -34,7 +34,8 @@ func (l *Load) newGroup(n int) *group {
 		head = binary.BigEndian.AppendUint16([]byte{bin16}, uint16(l.Payload))
 	}
 	g := &group{load: l, size: len(head) + l.Payload, head: len(head)}
-	g.tell, g.args = g.done, make([]byte, n*g.size)
+	g.tell = func(i int, o ipc.Outcome) { g.done(i, o.Value, o.Err) }
+	g.args = make([]byte, n*g.size)
 	for i := range n {
 		args := g.argsOf(i)
 		copy(args, head)
@@ -76,13 +77,12 @@ func (g *group) fill(first, n int) {
 func (g *group) timed(i int) bool { return g.load.Mode == Sync || (g.first+i)%timedEvery == 0 }
 
 // done takes the outcome of a task. One that the end has overtaken does not count.
-func (g *group) done(i int, o ipc.Outcome) {
-	err := o.Err
+func (g *group) done(i int, value ipc.Raw, err error) {
 	if err == nil && g.load.Echo {
-		err = g.compare(i, o.Value)
+		err = g.compare(i, value)
 	}
 	switch {
-	case ipc.KindOf(err) == ipc.KindClosed:
+	case err != nil && ipc.KindOf(err) == ipc.KindClosed:
 		g.void.Add(1)
 	case err != nil, g.timed(i):
 		g.load.count(time.Since(g.begun), err)

@@ -95,7 +95,7 @@ func (l *Load) sync(ctx, under context.Context, r ipc.Runner) error {
 	for i := 0; i < l.Tasks && ctx.Err() == nil; i++ {
 		g.fill(i, 1)
 		value, err := ipc.Do(under, r, g.tasks[0])
-		g.done(0, ipc.Outcome{Value: value, Err: err})
+		g.done(0, value, err)
 	}
 	return nil
 }
