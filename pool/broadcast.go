@@ -48,7 +48,7 @@ func (p *Pool) Broadcast(ctx context.Context, t ipc.Task, keep bool, done func([
 				if w.order(c) {
 					begin = append(begin, w)
 				}
-				defer c.watch(ctx)
+				defer c.watch(ctx, 0)
 			}
 		}
 	}

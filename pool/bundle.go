@@ -13,10 +13,12 @@ import (
 // was told of an answer; and the queues forget a call before it is answered. A call that ends in any other way, or that a
 // deadline or a context may want to end, is never known to be let go: then the bundle is left to the garbage collector.
 type bundle struct {
-	few  [bundled]call
-	n    int // how many of few there are
-	done func(i int, o ipc.Outcome)
-	held atomic.Int32 // by the submitter, by the writers for each call they write, and for each call that is not answered
+	few    [bundled]call
+	n      int // how many of few there are
+	pool   *Pool
+	limits limits // of the first, and of all others without some of their own
+	done   func(i int, o ipc.Outcome)
+	held   atomic.Int32 // by the submitter, by the writers for each call they write, and for each call that is not answered
 }
 
 const bundled = handful
@@ -48,12 +50,19 @@ func (p *Pool) submitSome(ctx context.Context, tasks []ipc.Task, number int, don
 			break
 		}
 		c := &b.few[i]
-		c.task, c.pool, c.bundle, c.number, c.queued, c.shares = *t, p, b, int32(number+i), now, t.Idempotent //nolint:gosec // no more fit
+		c.of(t)
+		c.bundle, c.number, c.queued = b, int32(number+i), now //nolint:gosec // no more fit
+		switch limits := limitsOf(t); {
+		case i == 0:
+			b.limits = limits
+		case limits != b.limits:
+			c.rare = limits.rare()
+		}
 		if t.Deadline > 0 || ctx.Done() != nil {
 			watched++
 		}
 	}
-	b.n, b.done = len(tasks), done
+	b.n, b.pool, b.done = len(tasks), p, done
 	b.held.Store(int32(1 + len(tasks) + watched)) //nolint:gosec // a few
 	calls := b.few[:len(tasks)]
 
@@ -77,7 +86,7 @@ func (p *Pool) submitSome(ctx context.Context, tasks []ipc.Task, number int, don
 
 	if watched > 0 {
 		for i := range calls {
-			calls[i].watch(ctx)
+			calls[i].watch(ctx, tasks[i].Deadline)
 		}
 	}
 	for _, w := range awake {
@@ -90,6 +99,9 @@ func (p *Pool) submitSome(ctx context.Context, tasks []ipc.Task, number int, don
 	b.release(p, 1+len(tasks)-accepted)
 	return accepted, err
 }
+
+// rare is that of a call with limits of its own.
+func (l limits) rare() *rare { return &rare{limits: &l} }
 
 // hold keeps b from being used again; nil: there is nothing to keep.
 func (b *bundle) hold(n int) {

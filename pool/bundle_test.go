@@ -17,10 +17,10 @@ func TestLookAtATimeoutMeetsACallThatIsUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &Pool{made: time.Now(), cfg: Config{Event: func(Event) {}}}
 		w := &worker{pool: p, slot: &slot{pool: p}}
-		b := &bundle{n: 1, done: func(int, ipc.Outcome) {}}
+		b := &bundle{n: 1, pool: p, limits: limits{timeout: lookTime}, done: func(int, ipc.Outcome) {}}
 		b.held.Store(1)
 		c := &b.few[0]
-		c.pool, c.bundle, c.task = p, b, ipc.Task{Key: "k", Options: ipc.Options{Timeout: lookTime}}
+		c.bundle, c.key = b, "k"
 		p.mu.Lock()
 		w.assign(c)
 		c.written = true
@@ -42,11 +42,11 @@ func TestLookAtATimeoutMeetsACallThatIsUsedAgain(t *testing.T) {
 func TestWithdrawnCallIsTheNextOfItsWorker(t *testing.T) {
 	p := &Pool{made: time.Now(), cfg: Config{Event: func(Event) {}}}
 	w := &worker{pool: p, slot: &slot{pool: p}, poked: make(chan struct{}, 1)}
-	b := &bundle{n: 2, done: func(int, ipc.Outcome) {}}
+	b := &bundle{n: 2, pool: p, done: func(int, ipc.Outcome) {}}
 	b.held.Store(10)
 	for i := range b.few[:2] {
 		c := &b.few[i]
-		c.pool, c.bundle, c.task = p, b, ipc.Task{Key: "k"}
+		c.bundle, c.key = b, "k"
 		w.assign(c)
 		c.written = true
 	}
@@ -73,7 +73,7 @@ func TestWhatChangesOfACallHasALineOfTheCache(t *testing.T) {
 	}
 	const line = 64
 	of := reflect.TypeFor[call]()
-	if changing, _ := of.FieldByName("bundle"); of.Size()-changing.Offset != line || of.Size()%line != 0 {
+	if changing, _ := of.FieldByName("bundle"); changing.Offset != line || of.Size() != 2*line {
 		t.Errorf("a call has %d bytes, and what changes begins at %d", of.Size(), changing.Offset)
 	}
 }

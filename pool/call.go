@@ -8,17 +8,16 @@ import (
 )
 
 // call is one task on its way: in the queue, on a worker, or finished. There may be thousands, which are gone through again
-// and again: so what few of them need is in rare, and the rest fills lines of the cache, of which who goes through them needs
-// the first, that begins the task, and the last.
+// and again: so it fills two lines of the cache, what its caller gave and what changes, and what few of them need is in rare.
 type call struct {
-	task ipc.Task
-	pool *Pool
-	_    [64 - 7*8]byte
+	key    string
+	target ipc.Raw
+	args   ipc.Raw
 
-	bundle *bundle // it was submitted with others: this tells its outcome
+	bundle *bundle // it was submitted with others: this tells its outcome; nil: rare does
 	number int32   // among them
 
-	// Guarded by pool.mu until state is callFinished; from then on nobody writes them, but for lent, rare.owed.
+	// Guarded by pool.mu until state is callFinished; from then on nobody writes them, but for lent and rare.owed.
 	attempts int32   // how often it was given to a worker that read from it
 	rare     *rare   // nil: it has none of that
 	queued   instant // when it was submitted
@@ -37,7 +36,9 @@ type call struct {
 
 // rare is what few of the calls have that are submitted together.
 type rare struct {
-	done    func(ipc.Outcome) // of a call without a bundle
+	limits  *limits           // nil: those of its bundle
+	pool    *Pool             // of a call without a bundle
+	done    func(ipc.Outcome) // likewise
 	outcome chan ipc.Outcome  // 1-buffered: what a caller of Do waits for; nil: it was submitted
 
 	// Guarded as the call's own.
@@ -48,14 +49,43 @@ type rare struct {
 	unhook func() bool // ends the watch on its context; nil without one
 }
 
+// limits is what a task's options say of its runs.
+type limits struct {
+	timeout time.Duration
+	retries int
+}
+
+func limitsOf(t *ipc.Task) limits { return limits{t.Timeout, t.Retries} }
+
 // newCall makes a call by itself.
 func (p *Pool) newCall(t ipc.Task, done func(ipc.Outcome)) *call {
 	c := &struct {
 		call
-		own rare
-	}{call{pool: p, task: t, queued: p.now(), shares: t.Idempotent}, rare{done: done}}
-	c.rare = &c.own
+		rare
+		own limits
+	}{call{queued: p.now()}, rare{pool: p, done: done}, limitsOf(&t)}
+	c.of(&t)
+	c.call.rare, c.rare.limits = &c.rare, &c.own
 	return &c.call
+}
+
+// of makes c the call of t, but for its limits.
+func (c *call) of(t *ipc.Task) {
+	c.key, c.target, c.args, c.shares = t.Key, t.Target, t.Args, t.Idempotent
+}
+
+func (c *call) pool() *Pool {
+	if c.bundle != nil {
+		return c.bundle.pool
+	}
+	return c.rare.pool
+}
+
+func (c *call) limits() *limits {
+	if c.rare != nil && c.rare.limits != nil {
+		return c.rare.limits
+	}
+	return &c.bundle.limits
 }
 
 // more needs pool.mu. It is rare, which there may not be yet.
@@ -92,12 +122,12 @@ const (
 )
 
 // watch begins to look at the caller's context and the deadline. The call may have finished already.
-func (c *call) watch(ctx context.Context) {
+func (c *call) watch(ctx context.Context, deadline time.Duration) {
 	var expiry *time.Timer
 	var unhook func() bool
-	if c.task.Deadline > 0 {
-		expiry = time.AfterFunc(c.task.Deadline-c.waited(), func() {
-			c.withdraw(ipc.Errorf(ipc.KindExpired, "it had not started %v after it was queued", c.task.Deadline), false)
+	if deadline > 0 {
+		expiry = time.AfterFunc(deadline-c.waited(), func() {
+			c.withdraw(ipc.Errorf(ipc.KindExpired, "it had not started %v after it was queued", deadline), false)
 		})
 	}
 	if ctx.Done() != nil {
@@ -108,13 +138,13 @@ func (c *call) watch(ctx context.Context) {
 	if expiry == nil && unhook == nil {
 		return
 	}
-	c.pool.mu.Lock()
+	c.pool().mu.Lock()
 	over := c.state == callFinished
 	if !over {
 		r := c.more()
 		r.expiry, r.unhook = expiry, unhook
 	}
-	c.pool.mu.Unlock()
+	c.pool().mu.Unlock()
 	if over { // finish has not seen them
 		stopAll(expiry, unhook)
 	}
@@ -131,7 +161,7 @@ func stopAll(timer *time.Timer, unhook func() bool) {
 
 // withdraw ends a call that has not begun; with evenRunning also one that has, together with its worker.
 func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
-	p := c.pool
+	p := c.pool()
 	var writer *worker // it may be encoding the call
 	p.mu.Lock()
 	switch {
@@ -169,24 +199,24 @@ func (c *call) withdraw(why *ipc.Error, evenRunning bool) {
 
 // timeout bounds each of its runs; 0 or less: nothing does.
 func (c *call) timeout() time.Duration {
-	if c.task.Timeout == 0 {
-		return c.pool.cfg.Timeout
+	if own := c.limits().timeout; own != 0 {
+		return own
 	}
-	return c.task.Timeout
+	return c.pool().cfg.Timeout
 }
 
 // begin needs pool.mu. It starts the clock of one run on w.
 func (c *call) begin(w *worker) {
 	timeout := c.timeout()
-	c.begun = c.pool.now()
+	c.begun = c.pool().now()
 	c.attempts++
 	if timeout <= 0 {
 		return
 	}
 	now := time.Now()
-	p, attempt, left, r := c.pool, c.attempts, newClock(now, timeout), c.more()
+	p, attempt, left, r := c.pool(), c.attempts, newClock(now, timeout), c.more()
 	r.clock = time.AfterFunc(left.wait(now), func() {
-		p.mu.Lock() // not c.pool's: c may be nobody's call by now, or another one
+		p.mu.Lock() // not c.pool(): c may be nobody's call by now, or another one
 		defer p.mu.Unlock()
 		// Without a clock the run is over, though the call may not have gone back to the queue yet.
 		if r.clock == nil || c.state != callRunning || c.on != w || c.attempts != attempt || r.fate != nil {
@@ -202,10 +232,10 @@ func (c *call) begin(w *worker) {
 }
 
 // size is about what the call's tuple takes.
-func (c *call) size() int { return len(c.task.Key) + len(c.task.Target) + len(c.task.Args) + 16 }
+func (c *call) size() int { return len(c.key) + len(c.target) + len(c.args) + 16 }
 
 // waited is how long it has been submitted.
-func (c *call) waited() time.Duration { return c.pool.now().since(c.queued) }
+func (c *call) waited() time.Duration { return c.pool().now().since(c.queued) }
 
 // endRun needs pool.mu. It forgets a run that came to nothing, before another one. Its caller, who may have read the
 // answers of the worker that it had, does not know of the next one.
@@ -228,7 +258,7 @@ func (c *call) stopClock() {
 // finish tells the outcome. Its caller alone has moved the call to callFinished, and nothing is written to it any more.
 func (c *call) finish(o ipc.Outcome) {
 	if !c.own {
-		c.pool.pending.Add(-1)
+		c.pool().pending.Add(-1)
 	}
 	c.tell(&o)
 }

@@ -27,7 +27,7 @@ func (w *worker) ask() bool {
 	}
 	w.asked, w.heed = c, newClock(time.Now(), p.cfg.CancelGrace)
 	w.await()
-	key := c.task.Key
+	key := c.key
 	w.cancel = &key
 	w.wake()
 	return true
@@ -51,7 +51,7 @@ func (w *worker) await() bool {
 // taken for that one's.
 func (w *worker) hasTwin(c *call) bool {
 	for i := 1; i < w.flight.n; i++ {
-		if w.flight.at(i).task.Key == c.task.Key {
+		if w.flight.at(i).key == c.key {
 			return true
 		}
 	}

@@ -22,7 +22,7 @@ func (p *Pool) Do(ctx context.Context, t ipc.Task) (ipc.Raw, error) {
 	outcome := make(chan ipc.Outcome, 1)
 	c := p.newCall(t, func(o ipc.Outcome) { outcome <- o })
 	c.here, c.rare.outcome = c.size() <= smallTask, outcome
-	if err := p.submit(ctx, c); err != nil {
+	if err := p.submit(ctx, c, t.Deadline); err != nil {
 		return nil, err
 	}
 	// No select on ctx: a task that was taken is ended when ctx ends, and its outcome says how.

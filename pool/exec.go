@@ -142,9 +142,9 @@ func (p *Pool) stuck() bool {
 func (w *worker) exec(c *call) {
 	p := w.pool
 	o := ipc.Outcome{Worker: w.slot.name, Attempts: int(c.attempts), Queued: c.waited()}
-	command, err := fill(p.cfg.Command, c.task.Target)
+	command, err := fill(p.cfg.Command, c.target)
 	if err != nil {
-		o.Err = ipc.Errorf(ipc.KindInput, "key %q: %w", c.task.Key, err)
+		o.Err = ipc.Errorf(ipc.KindInput, "key %q: %w", c.key, err)
 		w.after(c, o)
 		return
 	}
@@ -208,7 +208,7 @@ func (w *worker) exec(c *call) {
 	p.mu.Lock()
 	fate := c.fate()
 	w.process = nil
-	again := c.state == callRunning && int(c.attempts) <= c.task.Retries && (fate != nil && fate.Kind == ipc.KindTimeout || fate == nil && exit.Signal != 0)
+	again := c.state == callRunning && int(c.attempts) <= c.limits().retries && (fate != nil && fate.Kind == ipc.KindTimeout || fate == nil && exit.Signal != 0)
 	if again {
 		c.endRun()
 	}

@@ -250,10 +250,10 @@ func (w *worker) encode(calls []*call) {
 		}
 		var err error
 		if w.slot.canary {
-			err = w.pool.asideNow(c.task.Key)
+			err = w.pool.asideNow(c.key)
 		}
 		if err == nil {
-			err = w.out.RequestWith(c.task.Key, c.task.Target, c.task.Args, options)
+			err = w.out.RequestWith(c.key, c.target, c.args, options)
 		}
 		if err != nil {
 			w.refuse(c, err)

@@ -33,8 +33,8 @@ func TestAShareIsTakenWholeByTheHandful(t *testing.T) {
 			t.Fatalf("%d calls were taken at a time", len(calls))
 		}
 		for _, c := range calls {
-			if taken == len(keys) || c.task.Key != keys[taken] {
-				t.Fatalf("call %d has key %q", taken, c.task.Key)
+			if taken == len(keys) || c.key != keys[taken] {
+				t.Fatalf("call %d has key %q", taken, c.key)
 			}
 			taken++
 		}

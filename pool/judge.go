@@ -33,7 +33,7 @@ func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carry
 	orders := w.takeOrders()
 	var fate *ipc.Error
 	ran := false
-	if first != nil && first.task.Key != ipc.KeyHello {
+	if first != nil && first.key != ipc.KeyHello {
 		fate = first.fate()
 		ran = first.begun != 0
 		if ran && fate == nil && first.batch { // its answer may have been on hold, and another one have killed the worker
@@ -46,7 +46,7 @@ func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carry
 			ran = false
 		}
 		if ran || fate != nil {
-			key = first.task.Key
+			key = first.key
 		}
 	}
 	p.mu.Unlock()
@@ -58,7 +58,7 @@ func (w *worker) judge(exit *ipc.Exit, why error, read int64) (key string, carry
 			c.finish(ipc.Outcome{Worker: w.slot.name, Err: verdict(nil, why, exit), Queued: c.waited()})
 		}
 		switch {
-		case first == nil || first.task.Key == ipc.KeyHello:
+		case first == nil || first.key == ipc.KeyHello:
 		case !ran && fate == nil:
 			w.giveBack(first, why, exit)
 		default:
@@ -93,7 +93,7 @@ func (w *worker) giveBack(c *call, why error, exit *ipc.Exit) {
 func (w *worker) condemned(c *call, fate *ipc.Error, why error, exit *ipc.Exit) {
 	p := w.pool
 	if fate == nil && why == nil && !c.own {
-		p.crashed(w, c.task.Key, verdict(nil, nil, exit))
+		p.crashed(w, c.key, verdict(nil, nil, exit))
 	}
 	p.mu.Lock()
 	if c.state == callFinished { // withdrawn before it began
@@ -104,7 +104,7 @@ func (w *worker) condemned(c *call, fate *ipc.Error, why error, exit *ipc.Exit) 
 	if c.begun != 0 {
 		o.Queued, o.Ran = c.begun.since(c.queued), p.now().since(c.begun)
 	}
-	again := !c.own && int(c.attempts) <= c.task.Retries && (fate == nil || fate.Kind == ipc.KindTimeout)
+	again := !c.own && int(c.attempts) <= c.limits().retries && (fate == nil || fate.Kind == ipc.KindTimeout)
 	c.endRun()
 	if !again {
 		c.state = callFinished

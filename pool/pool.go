@@ -216,11 +216,11 @@ func (p *Pool) Submit(ctx context.Context, t ipc.Task, done func(ipc.Outcome)) e
 	if err := p.check(&t); err != nil {
 		return err
 	}
-	return p.submit(ctx, p.newCall(t, done))
+	return p.submit(ctx, p.newCall(t, done), t.Deadline)
 }
 
 // submit is Submit for a call of a task that has been checked.
-func (p *Pool) submit(ctx context.Context, c *call) error {
+func (p *Pool) submit(ctx context.Context, c *call, deadline time.Duration) error {
 	if ctx.Err() != nil {
 		return ipc.Errorf(ipc.KindCancelled, "cancelled: %w", context.Cause(ctx))
 	}
@@ -235,7 +235,7 @@ func (p *Pool) submit(ctx context.Context, c *call) error {
 	grow := w == nil && p.wantsMore()
 	p.mu.Unlock()
 
-	c.watch(ctx)
+	c.watch(ctx, deadline)
 	switch {
 	case reads:
 		w.attend(c)
@@ -331,7 +331,7 @@ func (p *Pool) dropIdle(w *worker) {
 func (p *Pool) place(c *call, front bool) *worker {
 	var w *worker
 	queue := &p.queue
-	if p.suspected(c.task.Key) == nil {
+	if p.suspected(c.key) == nil {
 		w = p.takeIdle()
 	} else {
 		w, queue = p.idleCanary(), &p.cage
@@ -363,7 +363,7 @@ func (p *Pool) takeWaiting() *call {
 			return nil
 		}
 		p.waiting--
-		if p.suspected(c.task.Key) == nil {
+		if p.suspected(c.key) == nil {
 			return c
 		}
 		if w := p.place(c, false); w != nil {

@@ -117,7 +117,7 @@ func (w *worker) oldest() (string, bool) {
 	if i >= w.flight.n {
 		return "", false
 	}
-	return w.flight.at(i).task.Key, true
+	return w.flight.at(i).key, true
 }
 
 // wrote is told what the worker wrote to stdout that is no answer.
@@ -243,7 +243,7 @@ func (w *worker) match(answers []heard, all int, now instant) (n int) {
 	told := 0
 	for n < len(answers) {
 		c := w.head()
-		if c == nil || !c.written || string(answers[n].answer.Key) != c.task.Key {
+		if c == nil || !c.written || string(answers[n].answer.Key) != c.key {
 			break
 		}
 		h := &answers[n]
@@ -253,7 +253,7 @@ func (w *worker) match(answers []heard, all int, now instant) (n int) {
 		}
 		c.state = callFinished
 		c.stopClock()
-		w.pool.cleared(c.task.Key)
+		w.pool.cleared(c.key)
 		h.ran = max(0, now.since(c.begun)) / time.Duration(all-n)
 		if h.asked = w.asked == c; h.asked {
 			w.asked = nil

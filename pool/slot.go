@@ -382,7 +382,7 @@ func (s *slot) snapshot() Worker {
 	info.Served, info.Hello = w.served, w.claims
 	info.State, info.Since = w.state(), w.since
 	if c := w.head(); c != nil && w.ready {
-		info.Key = c.task.Key
+		info.Key = c.key
 	}
 	return info
 }

@@ -50,7 +50,7 @@ func (w *worker) heard(line string, lost int) {
 	w.pool.mu.Lock()
 	key := ""
 	if c := w.head(); c != nil && w.ready {
-		key = c.task.Key
+		key = c.key
 	}
 	w.pool.mu.Unlock()
 	level, message, facts := parseLog(line)
