@@ -36,6 +36,10 @@ func (r *requests) Read(p []byte) (n int, err error) {
 }
 
 func BenchmarkExecute(b *testing.B) {
+	batched, err := ipc.Encode(ipc.RequestOptions{Batch: true})
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, bb := range []struct {
 		name, target string
 		args         any
@@ -65,21 +69,23 @@ func BenchmarkExecute(b *testing.B) {
 				}
 			}
 		})
-		b.Run(bb.name+"/served", func(b *testing.B) {
-			var one sink
-			enc := ipc.NewEncoder(&one, ipc.Msgpack, ipc.Limits{})
-			if err := enc.Request("key 12345", target, args); err != nil {
-				b.Fatal(err)
-			}
-			if err := enc.Flush(); err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			in := &requests{one: one, left: b.N}
-			if err := executor.Serve(b.Context(), evalx.New(evalx.Config{}), in, io.Discard, ipc.Msgpack); err != nil {
-				b.Fatal(err)
-			}
-		})
+		for name, options := range map[string]ipc.Raw{"served": nil, "batched": batched} {
+			b.Run(bb.name+"/"+name, func(b *testing.B) {
+				var one sink
+				enc := ipc.NewEncoder(&one, ipc.Msgpack, ipc.Limits{})
+				if err := enc.RequestWith("key 12345", target, args, options); err != nil {
+					b.Fatal(err)
+				}
+				if err := enc.Flush(); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportAllocs()
+				in := &requests{one: one, left: b.N}
+				if err := executor.Serve(b.Context(), evalx.New(evalx.Config{}), in, io.Discard, ipc.Msgpack); err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
 	}
 }
 
