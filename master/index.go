@@ -141,8 +141,8 @@ func (x *index) scan(at uint64, yield func(*row)) (next uint64) {
 	hash := bits.Reverse64(at)
 	for n := *x.chainOf(hash); n != 0; {
 		p := x.at(n)
+		n = p.next // first: the row at hand may be removed
 		yield(p.row)
-		n = p.next
 	}
 	low := bits.Len64(x.mask) // so many bits say which chain it is; one less, when it will be split in this round
 	if hash&x.mask|(x.mask>>1+1) >= x.size && low > 0 {

@@ -49,6 +49,9 @@ func openTimer() (*fileSleeper, error) {
 	}
 	file := os.NewFile(uintptr(fd), "timer")
 	conn, err := file.SyscallConn()
+	if err == nil {
+		err = file.SetReadDeadline(time.Time{}) // which a file has that the runtime's poller has taken: else nothing wakes its reader
+	}
 	if err != nil {
 		_ = file.Close()
 		return nil, err

@@ -57,6 +57,9 @@ func (o *Output) hang() error {
 	)
 	o.bell = os.NewFile(uintptr(bell), "bell")
 	if err == nil {
+		err = o.bell.SetReadDeadline(time.Time{}) // which it has when the runtime's poller has taken it: else nobody hears it
+	}
+	if err == nil {
 		o.wait, err = o.bell.SyscallConn()
 	}
 	return err
