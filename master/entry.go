@@ -343,7 +343,7 @@ func (m *Master) Resume(keys ...string) error {
 // choose does something with the entries of some keys, if they all have one.
 func (m *Master) choose(keys []string, do func(c *core, row *row, now time.Time, fx *effects)) error {
 	var unknown []string
-	m.eachOf(background, keys, func(c *core, key string, _ time.Time, _ *effects) {
+	m.eachOf(nil, keys, func(c *core, key string, _ time.Time, _ *effects) {
 		if c.added(key) == nil {
 			unknown = append(unknown, quote(key))
 		}
@@ -351,7 +351,7 @@ func (m *Master) choose(keys []string, do func(c *core, row *row, now time.Time,
 	if unknown != nil {
 		return &ipc.Error{Kind: ipc.KindInput, Message: "not added: " + strings.Join(unknown, ", "), Cause: ErrNoKey}
 	}
-	m.eachOf(background, keys, func(c *core, key string, now time.Time, fx *effects) {
+	m.eachOf(nil, keys, func(c *core, key string, now time.Time, fx *effects) {
 		if row := c.added(key); row != nil { // it may have been popped since then
 			do(c, row, now, fx)
 		}

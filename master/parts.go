@@ -1,7 +1,6 @@
 package master
 
 import (
-	"context"
 	"iter"
 	"runtime"
 	"slices"
@@ -52,11 +51,13 @@ func gather[T any](m *Master, take func(c *core, part []T, row *row, now time.Ti
 	}
 }
 
-// eachOf does something with each of some keys, part by part, until ctx ends.
-func (m *Master) eachOf(ctx context.Context, keys []string, do func(c *core, key string, now time.Time, fx *effects)) {
+// eachOf does something with each of some keys, part by part, until stop is closed, which may be nil.
+func (m *Master) eachOf(stop <-chan struct{}, keys []string, do func(c *core, key string, now time.Time, fx *effects)) {
 	for part := range slices.Chunk(keys, partLength) {
-		if ctx.Err() != nil {
+		select {
+		case <-stop:
 			return
+		default:
 		}
 		var fx effects
 		now := m.lock()

@@ -83,7 +83,7 @@ func (m *Master) Watch(ctx context.Context, keys ...string) iter.Seq[Value] {
 // long; what changes before its turn comes, or is new, is looked at in the end.
 func (m *Master) enrol(ctx context.Context, v *view) {
 	if v.keys != nil {
-		m.eachOf(ctx, v.keys, func(c *core, key string, now time.Time, _ *effects) {
+		m.eachOf(ctx.Done(), v.keys, func(c *core, key string, now time.Time, _ *effects) {
 			c.viewKey[key] = append(c.viewKey[key], v)
 			c.show(v, key, now)
 		})
@@ -99,12 +99,12 @@ func (m *Master) enrol(ctx context.Context, v *view) {
 	m.mu.Lock()
 	v.marks = marks
 	m.mu.Unlock()
-	m.eachOf(ctx, keys, show)
+	m.eachOf(ctx.Done(), keys, show)
 	m.mu.Lock()
 	left := v.unsure
 	v.unsure = nil // from now on, what changes is told
 	m.mu.Unlock()
-	m.eachOf(ctx, slices.Sorted(maps.Keys(left)), show)
+	m.eachOf(ctx.Done(), slices.Sorted(maps.Keys(left)), show)
 }
 
 // keys are those of the data table, sorted: each that is there from the beginning to the end.
@@ -153,11 +153,11 @@ func (m *Master) dismiss(ctx context.Context, v *view) {
 	m.mu.Unlock()
 	overlook := func(c *core, key string, _ time.Time, _ *effects) { c.overlook(v, key) }
 	if v.keys != nil {
-		m.eachOf(ctx, v.keys, overlook)
+		m.eachOf(ctx.Done(), v.keys, overlook)
 		return
 	}
-	m.eachOf(ctx, slices.Collect(maps.Keys(v.marks)), overlook) // nobody else has v now
-	m.eachOf(ctx, slices.Collect(maps.Keys(v.unsure)), overlook)
+	m.eachOf(ctx.Done(), slices.Collect(maps.Keys(v.marks)), overlook) // nobody else has v now
+	m.eachOf(ctx.Done(), slices.Collect(maps.Keys(v.unsure)), overlook)
 }
 
 // overlook ends a view of a key.
